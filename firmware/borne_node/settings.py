@@ -1,0 +1,158 @@
+"""What provisioning wrote: one table, checked the same way on the node and on the host.
+
+Settings are a flat JSON object in the file `settings.json`. Secrets never stand in it: they lie in NVS (namespace
+`borne`), one blob each, and are listed here by name only.
+"""
+
+import json
+
+from borne_node.errors import SettingsError
+
+FILE = "settings.json"
+NVS_NAMESPACE = "borne"
+VERSION = 1
+
+KINDS = ("parking", "light", "fill")
+PROFILES = {"parking": ("bay", "zone", "live"), "light": ("light",), "fill": ("fill",)}
+LINKS = ("wifi",)
+SECRETS = ("wifi_password", "mqtt_password", "mqtt_ca", "mqtt_cert", "mqtt_key")
+
+_TOPIC_UNSAFE = "/+#\0"
+
+
+def _text(low, high):
+    def check(value):
+        if not isinstance(value, str):
+            return "is no text"
+        if not low <= len(value.encode()) <= high:
+            return "must have %d to %d bytes" % (low, high)
+        if any(ord(letter) < 32 for letter in value):
+            return "holds a control character"
+
+    return check
+
+
+def _whole(low, high):
+    def check(value):
+        if isinstance(value, bool) or not isinstance(value, int):
+            return "is no whole number"
+        if not low <= value <= high:
+            return "must lie between %d and %d" % (low, high)
+
+    return check
+
+
+def _one_of(choices):
+    def check(value):
+        if value not in choices:
+            return "must be one of: " + ", ".join(choices)
+
+    return check
+
+
+def _flag(value):
+    if not isinstance(value, bool):
+        return "must be true or false"
+
+
+def _name(value):
+    problem = _text(1, 40)(value)
+    if problem:
+        return problem
+    for letter in _TOPIC_UNSAFE + " ":
+        if letter in value:
+            return "must not hold %r: it is part of the MQTT topic" % letter
+
+
+# name, check, default; a default of ... means that it must be given. `only` limits a row to one kind.
+_ROWS = (
+    # Also the MQTT client id and a level of the topic, so it is short and holds no separator.
+    ("name", _name, ..., None),
+    ("kind", _one_of(KINDS), ..., None),
+    ("profile", None, None, None),  # checked against the kind below
+    ("place", _text(0, 120), "", None),
+    ("link", _one_of(LINKS), "wifi", None),
+    ("wifi_ssid", _text(1, 32), ..., None),  # IEEE 802.11: an SSID has at most 32 octets
+    ("mqtt_host", _text(1, 253), ..., None),  # RFC 1035: a name has at most 253 characters
+    ("mqtt_port", _whole(1, 65535), 1883, None),
+    ("mqtt_tls", _flag, False, None),
+    ("mqtt_user", _text(0, 64), "", None),
+    ("ntp_host", _text(1, 253), "pool.ntp.org", None),
+    # 8 is what one TCA9548A multiplexer reaches.
+    ("bays", _whole(1, 8), 1, "parking"),
+    ("refractory_s", _whole(5, 600), 30, "light"),
+    ("depth_mm", _whole(300, 5000), ..., "fill"),
+    ("offset_mm", _whole(0, 1000), 0, "fill"),
+)
+NAMES = tuple(row[0] for row in _ROWS)
+
+
+def names_of(kind):
+    """The names of the settings that a node of this kind has, in the table's order."""
+    return tuple(name for name, _, _, only in _ROWS if only in (None, kind))
+
+
+def validate(given):
+    """A complete, checked copy of `given` (a dict) with defaults filled in.
+
+    Raises SettingsError that names the field: unknown, missing, or of the wrong form.
+    """
+    if not isinstance(given, dict):
+        raise SettingsError("settings", "are no JSON object")
+    if given.get("version", VERSION) != VERSION:
+        raise SettingsError("version", "is %r; this firmware knows %d" % (given["version"], VERSION))
+    kind = given.get("kind")
+    for name in given:
+        if name in SECRETS:
+            raise SettingsError(name, "is a secret and has no place among the settings")
+        if name != "version" and name not in NAMES:
+            raise SettingsError(name, "is unknown")
+    complete = {"version": VERSION}
+    for name, check, default, only in _ROWS:
+        if only not in (None, kind):
+            if name in given:
+                raise SettingsError(name, "is a setting of a %s node only" % only)
+            continue
+        if given.get(name) is None:
+            if default is ...:
+                raise SettingsError(name, "is missing")
+            complete[name] = default
+            continue
+        problem = check(given[name]) if check else None
+        if problem:
+            raise SettingsError(name, problem)
+        complete[name] = given[name]
+    complete["profile"] = _profile(complete)
+    return complete
+
+
+def _profile(settings):
+    choices = PROFILES[settings["kind"]]
+    profile = settings["profile"]
+    if profile is None:
+        # ../PRIVACY: the zone count is the default from 4 bays on; below that a count is too small to hide in.
+        return "zone" if settings.get("bays", 0) >= 4 else choices[0]
+    if profile not in choices:
+        raise SettingsError("profile", "must be one of: " + ", ".join(choices))
+    return profile
+
+
+def canonical(settings):
+    """The one way to write settings as bytes (UTF-8 JSON, names sorted): what is stored, compared and hashed."""
+    return ("{" + ",".join('"%s":%s' % (name, _json(settings[name])) for name in sorted(settings)) + "}").encode()
+
+
+def _json(value):
+    # Not json.dumps: CPython escapes what is not ASCII, MicroPython does not. Control characters were refused above.
+    if isinstance(value, str):
+        return '"%s"' % value.replace("\\", "\\\\").replace('"', '\\"')
+    return json.dumps(value)
+
+
+def parse(raw):
+    """Settings out of the bytes of the settings file. Raises SettingsError."""
+    try:
+        given = json.loads(raw)
+    except ValueError:
+        raise SettingsError(FILE, "is no JSON")
+    return validate(given)
