@@ -1,0 +1,28 @@
+"""A clock that stands still until told: what the node's clock seam looks like to its caller."""
+
+
+class FakeClock:
+    """Unix time in whole seconds and wrapping millisecond ticks; `sleep_ms` advances both at once."""
+
+    def __init__(self, now=1_790_000_000, is_set=True):
+        self._ms = now * 1000
+        self._start_ms = self._ms
+        self.is_set = is_set
+        self.slept_ms = 0
+
+    def now(self):
+        return self._ms // 1000
+
+    def set(self, now):
+        self._start_ms += now * 1000 - self._ms
+        self._ms = now * 1000
+        self.is_set = True
+
+    def ticks_ms(self):
+        return (self._ms - self._start_ms) & ((1 << 30) - 1)
+
+    def sleep_ms(self, duration):
+        if duration < 0:
+            raise ValueError("sleep_ms of a negative time")
+        self.slept_ms += duration
+        self._ms += duration

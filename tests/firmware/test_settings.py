@@ -1,0 +1,78 @@
+from borne_node import settings
+from borne_node.errors import SettingsError
+from support import raises
+
+FILL = {"name": "bin-7", "kind": "fill", "wifi_ssid": "town", "mqtt_host": "10.0.0.1", "depth_mm": 1200}
+
+
+def changed(**changes):
+    given = dict(FILL)
+    for name, value in changes.items():
+        if value is ...:
+            del given[name]
+        else:
+            given[name] = value
+    return given
+
+
+def test_complete_settings_get_their_defaults():
+    complete = settings.validate(FILL)
+    assert complete["mqtt_port"] == 1883
+    assert complete["profile"] == "fill"
+    assert complete["offset_mm"] == 0
+    assert set(complete) == set(settings.names_of("fill")) | {"version"}
+
+
+def test_bad_settings_are_refused_by_name():
+    cases = (
+        ("name", changed(name=...)),
+        ("name", changed(name="a/b")),
+        ("name", changed(name="a b")),
+        ("kind", changed(kind="lamp")),
+        ("profile", changed(profile="live")),
+        ("depth_mm", changed(depth_mm=...)),
+        ("depth_mm", changed(depth_mm="1200")),
+        ("depth_mm", changed(depth_mm=100000)),
+        ("mqtt_port", changed(mqtt_port=True)),
+        ("mqtt_tls", changed(mqtt_tls=1)),
+        ("place", changed(place="a\nb")),
+        ("wifi_ssid", changed(wifi_ssid="é" * 17)),
+        ("bays", changed(bays=2)),
+        ("collour", changed(collour="red")),
+        ("version", changed(version=2)),
+        ("settings", []),
+    )
+    for field, given in cases:
+        with raises(SettingsError) as caught:
+            settings.validate(given)
+        assert caught.value.field == field, (field, caught.value)
+
+
+def test_a_secret_is_refused_and_not_repeated():
+    with raises(SettingsError) as caught:
+        settings.validate(changed(wifi_password="hunter22"))
+    assert caught.value.field == "wifi_password"
+    assert "hunter22" not in str(caught.value)
+
+
+def test_the_parking_profile_follows_the_number_of_bays():
+    parking = {"name": "p", "kind": "parking", "wifi_ssid": "s", "mqtt_host": "h"}
+    assert settings.validate(parking)["profile"] == "bay"
+    parking["bays"] = 4
+    assert settings.validate(parking)["profile"] == "zone"
+    parking["profile"] = "live"
+    assert settings.validate(parking)["profile"] == "live"
+
+
+def test_canonical_bytes_are_the_same_everywhere_and_parse_back():
+    complete = settings.validate(changed(place='Rue "é"\\', wifi_ssid="x"))
+    raw = settings.canonical(complete)
+    assert b'"place":"Rue \\"\xc3\xa9\\"\\\\"' in raw
+    assert raw.startswith(b'{"depth_mm":1200,"kind":"fill"')
+    assert settings.parse(raw) == complete
+
+
+def test_damaged_bytes_are_no_settings():
+    for raw in (b"", b"{", b"\x00\x01", b"[]", b"null", b'{"name":1}'):
+        with raises(SettingsError):
+            settings.parse(raw)
