@@ -15,7 +15,15 @@ VERSION = 1
 KINDS = ("parking", "light", "fill")
 PROFILES = {"parking": ("bay", "zone", "live"), "light": ("light",), "fill": ("fill",)}
 LINKS = ("wifi",)
-SECRETS = ("wifi_password", "mqtt_password", "mqtt_ca", "mqtt_cert", "mqtt_key")
+# Name of each secret, and of its NVS blob without the slot (NVS keys have at most 15 characters).
+SECRETS = {
+    "wifi_password": "wifi_pw",
+    "mqtt_password": "mqtt_pw",
+    "mqtt_ca": "mqtt_ca",
+    "mqtt_cert": "mqtt_crt",
+    "mqtt_key": "mqtt_key",
+}
+SLOTS = ("a", "b")
 
 _TOPIC_UNSAFE = "/+#\0"
 
@@ -78,6 +86,9 @@ _ROWS = (
     ("mqtt_tls", _flag, False, None),
     ("mqtt_user", _text(0, 64), "", None),
     ("ntp_host", _text(1, 253), "pool.ntp.org", None),
+    # Which of two generations of secrets belongs to these settings: new ones are written beside the old, and the
+    # rename of the settings file switches both at once.
+    ("slot", _one_of(SLOTS), "a", None),
     # 8 is what one TCA9548A multiplexer reaches.
     ("bays", _whole(1, 8), 1, "parking"),
     ("refractory_s", _whole(5, 600), 30, "light"),
@@ -90,6 +101,11 @@ NAMES = tuple(row[0] for row in _ROWS)
 def names_of(kind):
     """The names of the settings that a node of this kind has, in the table's order."""
     return tuple(name for name, _, _, only in _ROWS if only in (None, kind))
+
+
+def secret_key(name, slot):
+    """The NVS blob that holds the secret `name` of a slot."""
+    return SECRETS[name] + "." + slot
 
 
 def validate(given):

@@ -1,0 +1,140 @@
+"""The board as the node sees it: pins by their function, buses, clock, stores, sleep.
+
+Beside main.py the only file that touches `machine`, `network` and `esp32`. Pins come from `board.json`, which the
+host makes of boards/*.toml; boards/README.md documents every name.
+"""
+
+import gc
+import json
+import os
+import time
+
+import esp32
+import machine
+import network
+
+from borne_node import __version__
+from borne_node.clock import Clock
+from borne_node.errors import StorageError
+from borne_node.records import Records
+from borne_node.settings import NVS_NAMESPACE, SECRETS, secret_key
+
+_FILE = "board.json"
+_BOOT_WINDOW_MS = 3000
+_SLICE_MS = 100
+# The longest wake is a Wi-Fi association, TLS and a full outbox; each has its own limit, together under two minutes.
+_WATCHDOG_MS = 180_000
+_FEED_MS = 30_000
+_BLOB_MAX = 4000  # ESP-IDF, NVS: a blob of at most 4000 bytes fits one page
+_I2C_HZ = 400_000  # QMC5883L, VEML7700 and TCA9548A are all fast-mode parts
+_PIN_WAKES = (2, 3)  # esp_sleep_wakeup_cause_t: EXT0, EXT1
+
+
+class Board:
+    def __init__(self):
+        # Collecting early keeps the heap's high-water mark near what is alive; 8 KiB costs a few ms a wake.
+        gc.threshold(8192)
+        with open(_FILE) as file:
+            self.names = json.load(file)
+        rtc = machine.RTC()
+        self.clock = Clock(time, rtc)
+        self.memory = Records(rtc.memory)
+        self.nvs = NvsStore(NVS_NAMESPACE)
+        self.reset_cause = machine.reset_cause()
+        self.woken_by_pin = machine.wake_reason() in _PIN_WAKES
+        self.entropy = os.urandom
+        self._watchdog = None
+
+    def host_is_waiting(self):
+        """True when a host interrupts the boot window; a wake from deep sleep has no window and is never late."""
+        if self.reset_cause == machine.DEEPSLEEP_RESET:
+            return False
+        print("borne %s: waiting 3 s for a host, Ctrl-C to stay at the prompt" % __version__)
+        try:
+            for _ in range(_BOOT_WINDOW_MS // _SLICE_MS):
+                self.clock.sleep_ms(_SLICE_MS)
+        except KeyboardInterrupt:
+            print("borne: staying at the prompt")
+            return True
+        return False
+
+    def i2c(self):
+        return machine.I2C(0, sda=self._pin("i2c_sda"), scl=self._pin("i2c_scl"), freq=_I2C_HZ)
+
+    def uart(self, baudrate):
+        return machine.UART(
+            1, baudrate=baudrate, tx=self._pin("uart_tx"), rx=self._pin("uart_rx"), timeout=0, rxbuf=256
+        )
+
+    def presence_pin(self):
+        return machine.Pin(self.names["pir"], machine.Pin.IN, machine.Pin.PULL_DOWN)
+
+    def wlan(self):
+        return network.WLAN(network.STA_IF)
+
+    def battery_uv(self):
+        """Voltage at the divider's tap in uV, or None on a board without one."""
+        number = self.names.get("battery_adc")
+        if number is None:
+            return None
+        return machine.ADC(machine.Pin(number), atten=machine.ADC.ATTN_11DB).read_uv()
+
+    def temperature(self):
+        """The chip's own temperature in degrees Celsius, whole; the sensor is 4 K off at best."""
+        if hasattr(esp32, "mcu_temperature"):
+            return int(esp32.mcu_temperature())
+        return (esp32.raw_temperature() - 32) * 5 // 9
+
+    def secrets(self, slot):
+        """The secrets of one slot: name -> bytes, absent ones left out."""
+        found = {}
+        for name in SECRETS:
+            value = self.nvs.read(secret_key(name, slot))
+            if value is not None:
+                found[name] = value
+        return found
+
+    def watch(self):
+        """Start the watchdog; it cannot be stopped again (docs: machine.WDT)."""
+        self._watchdog = machine.WDT(timeout=_WATCHDOG_MS)
+
+    def stay(self, reason):
+        """Say why, and stay reachable at the prompt."""
+        print("borne: safe mode: %s" % reason)
+        if self._watchdog:
+            machine.Timer(0).init(period=_FEED_MS, callback=lambda _: self._watchdog.feed())
+
+    def deep_sleep(self, duration_ms, wake_pin=None):
+        """Sleep; the next thing that runs is main.py. `wake_pin` (a Pin) wakes when it goes high."""
+        if wake_pin is not None:
+            esp32.wake_on_ext0(pin=wake_pin, level=esp32.WAKEUP_ANY_HIGH)
+        machine.deepsleep(duration_ms)
+
+    def reset(self):
+        machine.reset()
+
+    def _pin(self, function):
+        return machine.Pin(self.names[function])
+
+
+class NvsStore:
+    """The Store seam over an NVS namespace: each record is a blob, so that provisioning and image can write them."""
+
+    def __init__(self, namespace):
+        self._nvs = esp32.NVS(namespace)
+
+    def read(self, name):
+        buffer = bytearray(_BLOB_MAX)
+        try:
+            return bytes(memoryview(buffer)[: self._nvs.get_blob(name, buffer)])
+        except OSError:
+            return None  # ESP_ERR_NVS_NOT_FOUND; anything else is as good as absent, and its reader fails closed
+
+    def write(self, name, data):
+        try:
+            self._nvs.set_blob(name, data)
+        except OSError as error:
+            raise StorageError("NVS does not take %s: %s" % (name, error))
+
+    def commit(self):
+        self._nvs.commit()
