@@ -1,0 +1,118 @@
+"""machine.I2C, machine.UART and machine.Pin over simulated chips and one clock."""
+
+from silicon import Bus, Nack
+
+from borne_node.compat import ticks_diff
+
+_ENODEV = 19  # what machine.I2C raises on the ESP32 when nobody acknowledges
+
+
+class SimTime:
+    """The clock's ticks as microseconds that never jump: setting the clock changes no physics."""
+
+    def __init__(self, clock):
+        self._clock = clock
+        self._ticks = clock.ticks_ms()
+        self._us = clock.now() * 1_000_000
+
+    def us(self):
+        ticks = self._clock.ticks_ms()
+        self._us += ticks_diff(ticks, self._ticks) * 1000
+        self._ticks = ticks
+        return self._us
+
+
+class FakeI2C:
+    """`chips` on one bus; counts transfers, so that a test can bound the traffic."""
+
+    def __init__(self, chips, clock):
+        self.bus = Bus(chips)
+        self.transfers = 0
+        self._time = SimTime(clock)
+
+    def readfrom_mem_into(self, address, register, buf):
+        self._transfer(self.bus.write, address, bytes([register]))
+        buf[:] = self._transfer(self.bus.read, address, len(buf))
+
+    def writeto_mem(self, address, register, buf):
+        self._transfer(self.bus.write, address, bytes([register]) + bytes(buf))
+
+    def readfrom_into(self, address, buf):
+        buf[:] = self._transfer(self.bus.read, address, len(buf))
+
+    def writeto(self, address, buf):
+        self._transfer(self.bus.write, address, bytes(buf))
+        return len(buf)
+
+    def scan(self):
+        return self.bus.scan(self._time.us())
+
+    def _transfer(self, operation, address, argument):
+        if not 0x08 <= address <= 0x77:
+            raise ValueError(f"no 7-bit address: {address}")
+        self.transfers += 1
+        try:
+            return operation(address, argument, self._time.us())
+        except Nack:
+            raise OSError(_ENODEV) from None
+
+
+class FakeUart:
+    """machine.UART with its receive buffer: 256 bytes, and the newest is lost when it is full."""
+
+    def __init__(self, device, clock, baudrate=9600, rxbuf=256):
+        self._device = device
+        self._baudrate = baudrate
+        self._rxbuf = rxbuf
+        self._received = bytearray()
+        self._time = SimTime(clock)
+
+    def any(self):
+        heard = self._device.output(self._time.us())
+        if self._baudrate != self._device.baudrate:
+            heard = bytes([(byte * 7 + 13) & 0x7F for byte in heard])  # framing garbage
+        self._received += heard[: self._rxbuf - len(self._received)]
+        return len(self._received)
+
+    def readinto(self, buf):
+        n = min(self.any(), len(buf))
+        if not n:
+            return None
+        buf[:n] = self._received[:n]
+        self._received = self._received[n:]
+        return n
+
+    def write(self, data):
+        self._device.feed(bytes(data), self._time.us())
+        return len(data)
+
+
+class FakePin:
+    """An input pin; `sleep(ms)` runs the clock from edge to edge and calls the handler at rising ones."""
+
+    IRQ_RISING = 1
+
+    def __init__(self, source, clock):
+        self._source = source
+        self._clock = clock
+        self._time = SimTime(clock)
+        self._handler = None
+
+    def value(self):
+        return self._source.level(self._time.us())
+
+    def irq(self, handler, trigger):
+        if trigger != self.IRQ_RISING:
+            raise ValueError("the fake knows rising edges only")
+        self._handler = handler
+
+    def sleep(self, ms):
+        while ms > 0:
+            now_us = self._time.us()
+            before = self.value()
+            edge_us = self._source.next_edge(now_us)
+            step = ms if edge_us is None else min(ms, max(1, -((now_us - edge_us) // 1000)))
+            self._clock.sleep_ms(step)
+            ms -= step
+            if self.value() and not before and self._handler:
+                self._handler(self)
