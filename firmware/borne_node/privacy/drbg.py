@@ -1,0 +1,138 @@
+"""Randomness: HMAC-DRBG over SHA-256 (NIST SP 800-90A Rev. 1, 10.1.2), source tested, seed kept.
+
+MicroPython's own generator has 32 bits of seed and is banned; the stock image has no hmac module.
+"""
+
+import hashlib
+import struct
+
+from borne_node.compat import const
+from borne_node.errors import StorageError
+from borne_node.privacy.sealed import save, unseal
+
+_NAME = "drbg"
+_FORM = "<32s8sI"  # seed, mark of the raw draw behind it, unix second of that draw
+_DAY_S = const(86400)
+
+# SP 800-90B, 4.3: at least 1024 samples first. A sample is a byte, credited with H = 4 of its 8 bits; false
+# alarms 2**-30. 4.4.1: 1 + ceil(30 / H). 4.4.2: 1 + critbinom(512, 2**-H, 1 - 2**-30).
+_RAW = const(1024)
+_REPEATS = const(9)
+_WINDOW = const(512)
+_SAME = const(71)
+_PERIODIC = const(16)
+
+
+class Hmac256Drbg:
+    """HMAC_DRBG: instantiated by construction. All arguments are bytes."""
+
+    def __init__(self, entropy, nonce=b"", personalization=b""):
+        self._inner = bytearray(b"\x36" * 64)  # FIPS 198-1: the key, padded with zeros to a block, XOR ipad
+        self._outer = bytearray(b"\x5c" * 64)  # and XOR opad
+        self._value = b"\x01" * 32
+        self.reseed(entropy, nonce, personalization)
+
+    def generate(self, count, additional=b""):
+        """`count` bytes, at most 65536 (SP 800-90A, table 2)."""
+        if additional:
+            self.reseed(additional)
+        result = b""
+        while len(result) < count:
+            self._value = self._hmac(self._value)
+            result += self._value
+        self.reseed(additional)
+        return result[:count]
+
+    def reseed(self, *data):
+        """HMAC_DRBG_Update with the data one after the other, which is all that reseeding is."""
+        for mark in (b"\x00", b"\x01"):
+            key = self._hmac(self._value, mark, *data)
+            for i in range(32):
+                self._inner[i] = key[i] ^ 0x36
+                self._outer[i] = key[i] ^ 0x5C
+            self._value = self._hmac(self._value)
+            if not any(data):
+                break
+
+    def _hmac(self, *parts):
+        inner = hashlib.sha256(self._inner)
+        for part in parts:
+            inner.update(part)
+        outer = hashlib.sha256(self._outer)
+        outer.update(inner.digest())
+        return outer.digest()
+
+
+def healthy(raw):
+    """Whether 1024 raw bytes pass the tests of SP 800-90B and do not come round again within themselves.
+
+    The last finds every source of a period up to 1008 bytes; a good one fails it once in 2**118 draws.
+    """
+    if len(raw) != _RAW or raw.find(raw[:_PERIODIC], 1) >= 0:
+        return False
+    for start in range(0, _RAW, _WINDOW):
+        if raw[start : start + _WINDOW].count(raw[start : start + 1]) >= _SAME:
+            return False
+    last, run = -1, 0
+    for sample in raw:
+        run = run + 1 if sample == last else 1
+        if run >= _REPEATS:
+            return False
+        last = sample
+    return True
+
+
+class Drbg:
+    """The node's generator: `source(count)` gives raw bytes (os.urandom), `store` keeps the seed.
+
+    Only `reseed` trusts the source, and must run while the RF is on: with it off the ESP32's generator is but
+    pseudo-random (ESP32 Technical Reference Manual, Random Number Generator). Other wakes use the saved seed.
+    """
+
+    def __init__(self, source, store):
+        self._source = source
+        self._store = store
+        self._core = None
+
+    @property
+    def ready(self):
+        """Whether `generate` may be called: seeded by a healthy source, and the saved seed replaced."""
+        saved = None if self._core else self._saved()
+        if saved:
+            # With the RF off the source is not credited, but cannot harm (SP 800-90A, 8.7.1).
+            self._start(saved[0], self._source(32), saved[1], saved[2])
+        return self._core is not None
+
+    def due(self, now):
+        """Whether it is time to `reseed`: never done, a day ago, or before a clock that was set back."""
+        saved = self._saved()
+        return not saved or not 0 <= now - saved[2] < _DAY_S
+
+    def reseed(self, now):
+        """Mix in fresh entropy. False when the source is not healthy: not `ready` until a later reseed is."""
+        raw = self._source(_RAW)
+        mark = hashlib.sha256(raw).digest()[:8]
+        seed, old, _ = self._saved() or (b"", None, 0)
+        self._core = None
+        # A source that starts over at every boot gives the same draw again.
+        if mark == old or not healthy(raw):
+            save(self._store, _NAME, b"")
+            return False
+        return self._start(raw, seed, mark, now)
+
+    def generate(self, count):
+        """`count` bytes. Raises StorageError when not `ready`."""
+        if not self.ready:
+            raise StorageError("no seed to draw from")
+        return self._core.generate(count)
+
+    def _start(self, entropy, nonce, mark, drawn_at):
+        core = Hmac256Drbg(entropy, nonce, b"borne")
+        # The saved seed is replaced before anything is drawn: no power cut replays a draw.
+        if save(self._store, _NAME, struct.pack(_FORM, core.generate(32), mark, drawn_at)):
+            self._core = core
+        return self._core is not None
+
+    def _saved(self):
+        body = unseal(self._store.read(_NAME))
+        return struct.unpack(_FORM, body) if body else None

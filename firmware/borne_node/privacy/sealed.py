@@ -1,0 +1,27 @@
+"""Records with a CRC-32 behind them: read back whole or not at all."""
+
+import binascii
+import struct
+
+from borne_node.errors import StorageError
+
+
+def seal(body):
+    return body + struct.pack("<I", binascii.crc32(body) & 0xFFFFFFFF)
+
+
+def unseal(record):
+    """The body, or None when the record is absent, cut or corrupt."""
+    if not record or record != seal(record[:-4]):
+        return None
+    return record[:-4]
+
+
+def save(store, name, body):
+    """Make the record durable; False when the store cannot."""
+    try:
+        store.write(name, seal(body))
+        store.commit()
+    except (StorageError, OSError):
+        return False
+    return True
