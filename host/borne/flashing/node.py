@@ -20,6 +20,8 @@ from borne.boards import Board, shipped
 from borne.errors import ImageError
 from borne.flashing import image
 from borne.flashing.image import MicroPython, Partition, Region
+from borne_node import __version__ as FIRMWARE_VERSION
+from borne_node import settings
 
 BOARD_FILE: Final = "board.json"
 VERSION_FILE: Final = "version.json"
@@ -32,12 +34,6 @@ _BLOCK: Final = 4096
 _CACHE: Final = 32
 # Disk version 2.0: MicroPython 1.20 declares a 2.1 image corrupted.
 _DISK_VERSION: Final = 0x00020000
-
-
-def firmware_version() -> str:
-    """Version of the firmware that this package carries, read from its source without importing it."""
-    text = (_source() / "__init__.py").read_text(encoding="utf-8")
-    return text.partition('__version__ = "')[2].partition('"')[0]
 
 
 def _source() -> Path:
@@ -90,7 +86,11 @@ def _version_json(content: Mapping[str, bytes]) -> bytes:
     for name in sorted(content):
         digest.update(f"{name}\0{len(content[name])}\0".encode())
         digest.update(content[name])
-    version = {"borne_node": firmware_version(), "files": digest.hexdigest()[:16]}
+    version = {
+        "borne_node": FIRMWARE_VERSION,
+        "files": digest.hexdigest()[:16],
+        "settings": settings.VERSION,
+    }
     return json.dumps(version, sort_keys=True, separators=(",", ":")).encode()
 
 

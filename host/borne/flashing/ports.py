@@ -37,6 +37,11 @@ def check(port: str) -> None:
     if "://" in port:
         # A network port often serves one connection at a time; whoever uses it next will tell.
         return
+    diagnose(port)
+
+
+def diagnose(port: str) -> None:
+    """Open and close any port, a network port too. Raises PortError."""
     with opening(port):
         serial.serial_for_url(port, exclusive=True).close()
 

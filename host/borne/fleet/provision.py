@@ -1,0 +1,177 @@
+"""Provisioning over the cable: settings and secrets onto a flashed node, all or nothing, read back, compared.
+
+Secrets go to the NVS slot that is not in use; the settings file names its slot and is switched by one rename.
+Until that rename the node is what it was, after it the node is what it shall be: a cable may be pulled
+anywhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import secrets as entropy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from borne.errors import ReadBackError, ReplError, SettingError
+from borne.flashing.repl import Repl
+from borne.fleet import credentials
+from borne_node import settings as node_settings
+from borne_node.errors import SettingsError
+from borne_node.settings import FILE, NVS_NAMESPACE, SECRETS, SLOTS, secret_key
+
+Progress = Callable[[str], None]
+
+_NONCE_BYTES: Final = 16
+
+# Runs on the node. p: store or, without a value, remove; d: what a blob hashes to behind a nonce, or nothing.
+_HELPERS: Final = f"""\
+import esp32,hashlib,binascii
+n=esp32.NVS({NVS_NAMESPACE!r})
+def p(k,v=None):
+ if v is not None:
+  n.set_blob(k,binascii.a2b_base64(v))
+  return
+ try:n.erase_key(k)
+ except OSError:pass
+def d(k,s):
+ b=bytearray({credentials.BLOB_MAX})
+ try:c=n.get_blob(k,b)
+ except OSError:
+  print('-')
+  return
+ h=hashlib.sha256(binascii.a2b_base64(s))
+ h.update(memoryview(b)[:c])
+ print(str(binascii.hexlify(h.digest()),'ascii'))
+"""
+
+
+@dataclass(frozen=True)
+class Provisioned:
+    """`firmware`: its version; `slot`: where the secrets lie; `digest`: SHA-256 of the settings file, hex."""
+
+    port: str
+    name: str
+    kind: str
+    firmware: str
+    slot: str
+    digest: str
+
+
+def check(
+    settings: Mapping[str, Any], secrets: Mapping[str, bytes]
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Settings completed and secrets in the node's form, all checked before anything is written.
+
+    Raises SettingError that names the field.
+    """
+    if "slot" in settings:
+        raise SettingError("slot: is chosen by provisioning")
+    try:
+        complete = dict(node_settings.validate(dict(settings)))
+    except SettingsError as error:
+        raise SettingError(str(error)) from None
+    return complete, credentials.prepare(complete, secrets)
+
+
+def provision(
+    port: str,
+    settings: Mapping[str, Any],
+    secrets: Mapping[str, bytes],
+    progress: Progress | None = None,
+    *,
+    restart: bool = True,
+) -> Provisioned:
+    """Write settings and secrets to the node on `port`, read them back, and restart it.
+
+    `settings` as borne_node.settings has them, without `slot`; `secrets` by the names of its SECRETS, an open
+    Wi-Fi having none. `progress` gets the name of each step. Raises SettingError (nothing was written),
+    PortError, NoAnswer, ReplError, ReadBackError; whatever is raised, the node has either its old
+    configuration or the new one.
+    """
+    tell = progress or (lambda step: None)
+    complete, prepared = check(settings, secrets)
+    tell("connect")
+    with Repl(port) as board:
+        version = _firmware(board)
+        old = _slot_in_use(board)
+        complete["slot"] = _other(old) if old else SLOTS[0]
+        tell("secrets")
+        _write_secrets(board, prepared, complete["slot"])
+        _compare_secrets(board, prepared, complete["slot"])
+        tell("settings")
+        raw = bytes(node_settings.canonical(complete))
+        _switch(board, raw)
+        _write_secrets(board, {}, _other(complete["slot"]))
+        if restart:
+            tell("restart")
+            board.reset()
+    digest = hashlib.sha256(raw).hexdigest()
+    return Provisioned(port, complete["name"], complete["kind"], version, complete["slot"], digest)
+
+
+def _other(slot: str) -> str:
+    return SLOTS[1 - SLOTS.index(slot)]
+
+
+def _switch(board: Repl, raw: bytes) -> None:
+    board.write_file(FILE, raw)
+    if board.read_file(FILE) != raw:
+        raise ReadBackError(f"{board.port}: {FILE} on the node is not what was written; provision it again")
+
+
+def _firmware(board: Repl) -> str:
+    found = board.firmware()
+    if found is None:
+        raise ReplError(
+            f"{board.port}: MicroPython without our firmware: flash the board first (borne flash)"
+        )
+    if found.get("settings") != node_settings.VERSION:
+        raise ReplError(
+            f"{board.port}: firmware {found['borne_node']} takes settings of form {found.get('settings')}, "
+            f"this borne writes form {node_settings.VERSION}: flash the board again (borne flash)"
+        )
+    return str(found["borne_node"])
+
+
+def _slot_in_use(board: Repl) -> str | None:
+    """The slot that the settings on the node name, None where there are no valid ones."""
+    raw = board.read_file(FILE)
+    try:
+        slot = json.loads(raw or b"null")["slot"]
+    except (ValueError, TypeError, KeyError):
+        return None
+    return slot if slot in SLOTS else None
+
+
+def _write_secrets(board: Repl, secrets: Mapping[str, bytes], slot: str) -> None:
+    """Make a slot hold exactly these.
+
+    NVS marks what is removed as erased; its page is blanked when it is next reused.
+    """
+    board.run(_HELPERS)
+    for name in SECRETS:
+        key = secret_key(name, slot)
+        if name in secrets:
+            board.run(f"p({key!r},{_base64(secrets[name])!r})")
+        else:
+            board.run(f"p({key!r})")
+    board.run("n.commit()")
+
+
+def _compare_secrets(board: Repl, secrets: Mapping[str, bytes], slot: str) -> None:
+    """Compare by a salted hash that the node computes, so that no secret travels back over the line."""
+    for name in SECRETS:
+        nonce = entropy.token_bytes(_NONCE_BYTES)
+        answer = board.run(f"d({secret_key(name, slot)!r},{_base64(nonce)!r})").strip()
+        expected = hashlib.sha256(nonce + secrets[name]).hexdigest() if name in secrets else "-"
+        if answer != expected:
+            raise ReadBackError(
+                f"{board.port}: {name} on the node is not what was written; its old configuration stands"
+            )
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
