@@ -1,0 +1,115 @@
+"""The other half of the table, row by row: what each field of schema.py means. Read by the host; the node
+never loads it.
+
+borne.decoding.table joins both halves and refuses a row that stands in one only.
+"""
+
+from collections import namedtuple
+
+from borne_node.report.schema import KINDS, PROFILES, SETTABLE
+
+# Privacy classes.
+THING = "thing"  # about the node or the asset; no person's act shows in it
+STATISTIC = "statistic"  # about people, released by the gate with the mechanism named
+PERSONAL = "not anonymous"  # shows single acts; only after explicit opt-in
+
+FLAG = (False, True)
+
+# labels: what codes 0, 1, ... are called, or None for a number. epsilon: (numerator, denominator) per window
+# and unit of borne_node.privacy.policy. city: attribute of the FIWARE Smart Data Model that the value feeds,
+# as type.attribute. divide: by what, for it.
+Meaning = namedtuple(
+    "Meaning", ("text", "unit", "labels", "privacy", "mechanism", "epsilon", "city", "divide")
+)
+
+
+def _row(text, unit=None, labels=None, privacy=THING, mechanism=None, epsilon=None, city=None, divide=1):
+    return Meaning(text, unit, labels, privacy, mechanism, epsilon, city, divide)
+
+
+# The order of MicroPython's machine.reset_cause() on the ESP32 (ports/esp32/modmachine.c); 0 and 6 are ours.
+_RESETS = ("other", "power on", "hard reset", "watchdog", "deep sleep", "soft reset", "brown-out")
+# borne_node.errors.SensorFault.REASONS; report knows nobody, a test compares them.
+_REASONS = ("no answer", "bad checksum", "out of range", "stuck", "not calibrated", "wrong chip")
+_COMMANDS = (None, "set", "send health", "send settings", "resend", "reboot")
+_LAMPS = ("off", "on", "low", "booting up", "defective")
+
+_SETTINGS_HASH = _row("first 4 bytes of the SHA-256 of the settings")
+
+# By port and name; what follows a command also by the command's code.
+ROWS = {
+    (1, "battery"): _row("battery voltage", "mV"),
+    (1, "temperature"): _row("temperature inside the node", "degC"),
+    (1, "reset_cause"): _row("why the node last started", labels=_RESETS),
+    (1, "firmware_major"): _row("firmware version, first number"),
+    (1, "firmware_minor"): _row("firmware version, second number"),
+    (1, "firmware_patch"): _row("firmware version, third number"),
+    (1, "policy_hash"): _row("first 4 bytes of the SHA-256 of the privacy policy"),
+    (1, "settings_hash"): _SETTINGS_HASH,
+    (1, "dropped"): _row("reports that the full outbox gave up", "reports"),
+    (2, "kind"): _row("kind of the node", labels=KINDS),
+    (2, "position"): _row("bay or sensor at fault, counted from 0; unknown: not one of several"),
+    (2, "reason"): _row("why there is no value", labels=_REASONS),
+    (3, "kind"): _row("kind of the node", labels=KINDS),
+    (3, "profile"): _row("release profile", labels=PROFILES),
+    (3, "bays"): _row("bays that the node watches", "bays", city="OnStreetParking.totalSpotNumber"),
+    (3, "refractory_s"): _row("pause after a presence trigger", "s"),
+    (3, "depth_mm"): _row("inner depth of the container", "mm"),
+    (3, "offset_mm"): _row("distance of the sensor from the full level", "mm"),
+    (3, "settings_hash"): _SETTINGS_HASH,
+    (5, "command"): _row("what the node is to do", labels=_COMMANDS),
+    (5, "setting", 1): _row("setting to change", labels=SETTABLE),
+    (5, "value", 1): _row("its new value, in the setting's own unit"),
+    (5, "port", 4): _row("port of the reports to send again, the same bytes as before"),
+    (5, "first", 4): _row("index of the first window"),
+    (5, "count", 4): _row("number of windows", "windows"),
+    (10, "occupied"): _row(
+        "occupied bays of the zone",
+        "bays",
+        privacy=STATISTIC,
+        mechanism="discrete Laplace noise, then clamped",
+        epsilon=(1, 1),
+        city="OnStreetParking.occupiedSpotNumber",
+    ),
+    (10, "bays_ok"): _row("bays that could be read", "bays"),
+    (11, "share"): _row(
+        "share of the hour for which the bay was occupied",
+        "quarters",
+        privacy=STATISTIC,
+        mechanism="coarsened to quarters of the hour",
+        city="ParkingSpot.status",
+    ),
+    (12, "occupied"): _row(
+        "whether the bay is occupied",
+        labels=FLAG,
+        privacy=PERSONAL,
+        mechanism="none",
+        city="ParkingSpot.status",
+    ),
+    (20, "presence"): _row(
+        "presence triggers in the window",
+        "triggers",
+        privacy=STATISTIC,
+        mechanism="discrete Laplace noise, then clamped; below 11 suppressed",
+        epsilon=(1, 1),
+    ),
+    (20, "lux_class"): _row(
+        "illuminance class, lower bounds 1, 3, 10, 30, ... 30000 lux from class 1 on", "class"
+    ),
+    (20, "lamp"): _row("state of the lamp", labels=_LAMPS, city="Streetlight.powerState"),
+    (20, "dimming"): _row(
+        "brightness that the lamp is set to", "%", city="Streetlight.illuminanceLevel", divide=100
+    ),
+    (20, "energy"): _row("energy used in the window", "Wh"),
+    (30, "level"): _row(
+        "filling level",
+        "%",
+        privacy=STATISTIC,
+        mechanism="coarsened to 5 %, six windows a day",
+        city="WasteContainer.fillingLevel",
+        divide=100,
+    ),
+    (30, "temperature"): _row("temperature in the container", "degC", city="WasteContainer.temperature"),
+    (30, "tilt"): _row("whether the container leans or lies", labels=FLAG, city="WasteContainer.status"),
+    (30, "fire"): _row("whether it burns", labels=FLAG, city="WasteContainer.status"),
+}
