@@ -1,0 +1,157 @@
+"""The uplink channels of a session: defined, enabled, and taken in turn at random."""
+
+import struct
+
+from borne_node.compat import const
+
+_DYNAMIC = const(16)  # RP002-1.0.4: at most 16 channels in a dynamic plan
+_FIXED = const(72)
+_NARROW = const(64)  # channels of 125 kHz in a fixed plan
+_ALL_NARROW = (1 << 64) - 1
+_RECORD = "<BIBI"  # index, uplink Hz, data rates, downlink Hz
+_RECORD_SIZE = const(10)
+
+
+class Channels:
+    """`mask` has one bit a channel; `used` the channels taken since all of them were."""
+
+    def __init__(self, plan):
+        self._plan = plan
+        self.count = _FIXED if plan.fixed else _DYNAMIC
+        self.reset()
+
+    def reset(self):
+        """The default channels only, all enabled: what a join request is sent on."""
+        self._added = {}
+        self._down = {}
+        self.used = 0
+        self.mask = (1 << (_FIXED if self._plan.fixed else len(self._plan.channels))) - 1
+
+    def get(self, index):
+        """(Hz, lowest, highest data rate), or None where no such channel is defined."""
+        if self._plan.fixed:
+            for first, step, count, low, high in self._plan.fixed:
+                if index < count:
+                    return first + index * step, low, high
+                index -= count
+            return None
+        if index < len(self._plan.channels):
+            return self._plan.channels[index]
+        return self._added.get(index)
+
+    def defined(self):
+        """The mask of all channels that are defined."""
+        mask = 0
+        for index in range(self.count):
+            if self.get(index):
+                mask |= 1 << index
+        return mask
+
+    def down_hz(self, index):
+        """Where RX1 listens after an uplink on this channel."""
+        if self._plan.fixed:
+            first, step, count = self._plan.down
+            return first + index % count * step
+        return self._down.get(index) or self.get(index)[0]
+
+    def is_default(self, index):
+        return bool(self._plan.fixed) or index < len(self._plan.channels)
+
+    def define(self, index, frequency, low, high):
+        """Set one channel and enable it; `frequency` 0 takes it away. The caller has checked all of them."""
+        self._down.pop(index, None)
+        if frequency:
+            self._added[index] = (frequency, low, high)
+            self.mask |= 1 << index
+        else:
+            self._added.pop(index, None)
+            self.mask &= ~(1 << index)
+
+    def set_down(self, index, frequency):
+        self._down[index] = frequency
+
+    def carries(self, mask, rate):
+        """Whether a channel of `mask` may send at `rate`."""
+        return any(self._fits(index, mask, rate) for index in range(self.count))
+
+    def _fits(self, index, mask, rate):
+        if not mask >> index & 1:
+            return False
+        _, low, high = self.get(index)
+        return low <= rate <= high
+
+    def pick(self, rate, entropy, allowed):
+        """A random enabled channel for `rate` that `allowed(Hz)` accepts, or None.
+
+        Each is taken once before any is taken again (RP002-1.0.4, default settings). `entropy(n)` gives n random bytes.
+        """
+        open_now = [
+            i for i in range(self.count) if self._fits(i, self.mask, rate) and allowed(self.get(i)[0])
+        ]
+        if not open_now:
+            return None
+        fresh = [i for i in open_now if not self.used >> i & 1]
+        if not fresh:
+            for index in open_now:
+                self.used &= ~(1 << index)
+            fresh = open_now
+        # 16 bits over at most 72 channels: no channel is preferred by more than 1 in 900.
+        index = fresh[int.from_bytes(entropy(2), "little") % len(fresh)]
+        self.used |= 1 << index
+        return index
+
+    def masked(self, mask, control, bits):
+        """`mask` after one ChMaskCntl and ChMask, or None where it is to be refused (RP002-1.0.4)."""
+        if not self._plan.fixed:
+            new = bits if control == 0 else self.defined() if control == 6 else None
+        elif control <= 3:
+            new = mask & ~(0xFFFF << 16 * control) | bits << 16 * control
+        elif control == 4:
+            new = mask & _ALL_NARROW | (bits & 0xFF) << _NARROW
+        elif control == 5:
+            new = (bits & 0xFF) << _NARROW
+            for block in range(8):
+                if bits >> block & 1:
+                    new |= 0xFF << 8 * block
+        else:
+            new = (_ALL_NARROW if control == 6 else 0) | (bits & 0xFF) << _NARROW
+        if new is None or new & ~self.defined():
+            return None
+        return new
+
+    def full_power(self):
+        """Whether enough 125 kHz channels are enabled for the region's full power."""
+        fewest = self._plan.few[0]
+        return sum(self.mask >> index & 1 for index in range(_NARROW)) >= fewest
+
+    def add_list(self, raw):
+        """The CFList of a join accept (RP002-1.0.4); a type that this plan lacks is left alone."""
+        if self._plan.fixed:
+            if raw[15] == 1:
+                self.mask = int.from_bytes(raw[:9], "little") & ((1 << _FIXED) - 1) or self.mask
+            return
+        if raw[15]:
+            return
+        for place in range(5):
+            frequency = int.from_bytes(raw[3 * place : 3 * place + 3], "little") * 100
+            if frequency and self._plan.band(frequency) is not None:
+                self.define(len(self._plan.channels) + place, frequency, 0, 5)
+
+    def pack(self):
+        parts = [self.mask.to_bytes(9, "little")]
+        for index in range(self.count):
+            added = self._added.get(index, (0, 0, 0))
+            if added[0] or index in self._down:
+                rates = added[1] | added[2] << 4
+                parts.append(struct.pack(_RECORD, index, added[0], rates, self._down.get(index, 0)))
+        return b"".join(parts)
+
+    def unpack(self, raw):
+        self.reset()
+        for start in range(9, len(raw), _RECORD_SIZE):
+            index, frequency, rates, down = struct.unpack(_RECORD, raw[start : start + _RECORD_SIZE])
+            if frequency:
+                self._added[index] = (frequency, rates & 15, rates >> 4)
+            if down:
+                self._down[index] = down
+        self.mask = int.from_bytes(raw[:9], "little")
