@@ -87,6 +87,18 @@ class FakeUart:
         return len(data)
 
 
+class FakeBoard:
+    """What `sense.build` takes of a board."""
+
+    def __init__(self, clock, i2c=None, uart=None, pin=None, woken_by_pin=False):
+        self.clock = clock
+        self.i2c = lambda: i2c
+        self.uart = lambda baudrate: FakeUart(uart, clock, baudrate)
+        self.presence_pin = lambda: pin
+        self.temperature = lambda: 17
+        self.woken_by_pin = woken_by_pin
+
+
 class FakePin:
     """An input pin; `sleep(ms)` runs the clock from edge to edge and calls the handler at rising ones."""
 

@@ -10,15 +10,19 @@ _SETTLE_POLL_MS = const(50)
 class Pulses:
     """Counts by `attach` (interrupt), by `poll` (level), or by `trigger` when the pin woke the node.
 
-    `last` is the unix time of the last counted trigger or None; it carries the refractory time over a sleep.
+    `last` is the unix time of the last counted trigger or None; it carries the refractory time over a
+    sleep, as `unread` carries triggers that nobody took. `edges` counts all edges, for who wants to know
+    that the pin moves.
     """
 
-    def __init__(self, pin, clock, refractory_s, last=None):
+    def __init__(self, pin, clock, refractory_s, last=None, unread=0):
         self._pin = pin
         self._clock = clock
         self._refractory_s = refractory_s
         self._level = pin.value()
-        self._count = 0
+        self._counted = unread
+        self._taken = 0
+        self.edges = 0
         self.last = last
 
     def attach(self):
@@ -27,11 +31,12 @@ class Pulses:
 
     def trigger(self, _pin=None):
         """A rising edge happened now."""
+        self.edges += 1
         now = self._clock.now()
         # A clock set back makes the difference negative: count, or an hour set back would silence an hour.
         if self.last is None or not 0 <= now - self.last < self._refractory_s:
             self.last = now
-            self._count += 1
+            self._counted += 1
 
     def poll(self):
         """Look at the level once; two looks must be closer than the sensor holds its output (2 s)."""
@@ -42,10 +47,13 @@ class Pulses:
 
     def take(self):
         """The triggers counted since the last call."""
-        count = self._count
-        # Not to zero: an interrupt between the two lines is kept.
-        self._count -= count
-        return count
+        # Two counters, one written here and one in the interrupt: nothing is lost between them.
+        unread = self.unread()
+        self._taken += unread
+        return unread
+
+    def unread(self):
+        return self._counted - self._taken
 
 
 def settle(pin, clock, limit_ms=_SETTLE_LIMIT_MS):

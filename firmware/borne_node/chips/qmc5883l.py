@@ -38,6 +38,8 @@ class QMC5883L:
     The constructor resets and identifies the chip. Raises SensorFault "no answer" or "wrong chip".
     """
 
+    name = NAME
+
     def __init__(self, i2c, clock):
         self._registers = Registers(i2c, _ADDRESS, NAME)
         self._clock = clock

@@ -1,0 +1,136 @@
+from bus import FakeBoard, FakeI2C, FakePin
+from clock import FakeClock
+from silicon.pir import Pir
+from silicon.veml7700 import VEML7700 as Silicon
+from support import raises
+
+from borne_node import sense
+from borne_node.errors import SensorFault
+
+SETTINGS = {"kind": "light", "refractory_s": 30}
+
+
+class Post:
+    """A lamp post with somebody passing at the given seconds."""
+
+    def __init__(self, *passages, lux=12):
+        self.clock = FakeClock()
+        self.silicon = Silicon(lambda t: lux)
+        self.pir = Pir([self.clock.now() + s for s in passages])
+        self.pin = FakePin(self.pir, self.clock)
+        self.i2c = FakeI2C([self.silicon], self.clock)
+        self.light = self.boot()
+
+    def boot(self, state=None, woken_by_pin=False):
+        board = FakeBoard(self.clock, i2c=self.i2c, pin=self.pin, woken_by_pin=woken_by_pin)
+        self.light = sense.build(SETTINGS, board, state)
+        return self.light
+
+    def wake(self, seconds, woken_by_pin=False):
+        """Deep sleep for so long: nobody counts meanwhile, and only the state goes on."""
+        state = self.light.state()
+        self.light = None
+        self.clock.sleep_ms(seconds * 1000)
+        return self.boot(state, woken_by_pin)
+
+    def read(self):
+        return self.light.read(self.clock.now())
+
+
+def test_lux_is_a_whole_number():
+    for lux in (0, 12, 800, 40_000):
+        reading = Post(lux=lux).read()
+        assert isinstance(reading.lux, int)
+        assert abs(reading.lux - lux) <= 1 + lux // 10
+
+
+def test_awake_triggers_are_counted_in_the_interrupt():
+    post = Post(10, 12, 50, 100)
+    post.pin.sleep(60_000)
+    assert post.read().triggers == 2
+    post.pin.sleep(60_000)
+    assert post.read().triggers == 1
+    assert post.read().triggers == 0
+
+
+def test_awake_triggers_are_counted_by_polling():
+    post = Post(10, 12, 50, 100)
+    post.pin._handler = None
+    for _ in range(120):
+        post.clock.sleep_ms(1000)
+        post.light.poll()
+    assert post.read().triggers == 3
+
+
+def test_the_pin_that_woke_the_node_is_a_trigger():
+    post = Post(100, 400)
+    post.wake(100, woken_by_pin=True)
+    assert post.read().triggers == 1
+    post.wake(200)
+    assert post.read().triggers == 0
+    post.wake(100, woken_by_pin=True)
+    assert post.read().triggers == 1
+
+
+def test_the_refractory_time_holds_over_deep_sleep():
+    post = Post(100, 115, 131)
+    post.wake(100, woken_by_pin=True)
+    assert post.read().triggers == 1
+    slept = post.clock.slept_ms // 1000 - 100
+    post.wake(15 - slept, woken_by_pin=True)
+    assert post.read().triggers == 0
+    slept = post.clock.slept_ms // 1000 - 115
+    post.wake(16 - slept, woken_by_pin=True)
+    assert post.read().triggers == 1
+
+
+def test_a_trigger_not_yet_read_survives_the_sleep():
+    post = Post(100)
+    post.wake(100, woken_by_pin=True)
+    post.wake(60)
+    assert post.read().triggers == 1
+
+
+def test_without_light_sensor_the_presence_is_still_counted():
+    post = Post(10)
+    post.silicon.fail("silent")
+    post.pin.sleep(20_000)
+    assert post.read() == (None, 1)
+    assert post.light.faults[0].reason == "no answer"
+    post.silicon.fail(None)
+    assert post.read().lux == 12
+    assert post.light.faults == (None, None)
+
+
+def test_an_output_high_for_an_hour_is_stuck():
+    post = Post()
+    post.pir.fail("stuck")
+    post.read()
+    post.wake(3000)
+    post.read()
+    post.wake(700)
+    with raises(SensorFault) as caught:
+        post.read()
+    assert (caught.value.name, caught.value.reason) == ("presence", "stuck")
+    assert post.light.faults[1] is caught.value
+    post.pir.fail(None)
+    assert post.read().triggers == 0
+    assert post.light.faults == (None, None)
+
+
+def test_a_busy_pavement_is_not_stuck():
+    post = Post(*range(100, 7300, 3))
+    for _ in range(8):
+        post.pin.sleep(900_000)
+        assert post.read().triggers >= 26
+
+
+def test_a_foreign_state_is_forgotten():
+    post = Post(100)
+    post.wake(100, woken_by_pin=True)
+    good = post.light.state()
+    for state in (b"", good[:-1], b"\x09" + good[1:]):
+        post.boot(state)
+        assert post.read().triggers == 0
+    post.boot(good)
+    assert post.read().triggers == 1
