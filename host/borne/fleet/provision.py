@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from borne.boards import unknown
 from borne.errors import ReadBackError, ReplError, SettingError
 from borne.flashing.repl import Repl
 from borne.fleet import credentials
@@ -69,11 +70,23 @@ def check(
     """
     if "slot" in settings:
         raise SettingError("slot: is chosen by provisioning")
+    _refuse_unknown(settings)
     try:
         complete = dict(node_settings.validate(dict(settings)))
     except SettingsError as error:
         raise SettingError(str(error)) from None
     return complete, credentials.prepare(complete, secrets)
+
+
+def _refuse_unknown(settings: Mapping[str, Any]) -> None:
+    """Unknown names and kinds, with the nearest that there is; the node's own check only lists them."""
+    known = (*node_settings.NAMES, *SECRETS, "version")
+    for name in settings:
+        if name not in known:
+            raise SettingError(f"setting {unknown(name, node_settings.NAMES)}")
+    kind = settings.get("kind")
+    if isinstance(kind, str) and kind not in node_settings.KINDS:
+        raise SettingError(f"kind: {unknown(kind, node_settings.KINDS)}")
 
 
 def provision(

@@ -1,0 +1,82 @@
+"""borne flash: make nodes of bare boards."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from borne import boards
+from borne.errors import BorneError, PortError
+from borne.flashing import esptool, node, ports
+from borne.flashing.esptool import Flashed
+
+
+def flash(
+    board: Annotated[
+        str, typer.Argument(help="A name out of `borne boards`, or one's own board file (.toml).")
+    ],
+    port: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--port", "-p", help="Device, socket://host:port or rfc2217://host:port; again for more boards."
+        ),
+    ] = None,
+    image: Annotated[
+        Path | None,
+        typer.Option("--image", help="MicroPython image, instead of the board's own from the cache."),
+    ] = None,
+    baud: Annotated[int, typer.Option("--baud", help="Speed of the line while flashing.")] = esptool.BAUD,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a board.")] = False,
+) -> None:
+    """Flash MicroPython and our firmware onto a board; its identity (NVS) is kept."""
+    chosen = port or [_only_port()]
+    loaded = boards.load(board)
+    with _bars(chosen) as bars:
+        tasks = {name: bars.add_task(name, total=1.0) for name in chosen}
+        results = node.flash(
+            chosen,
+            loaded,
+            image,
+            baud=baud,
+            progress=lambda name, part: bars.update(tasks[name], completed=part),
+        )
+    for result in results:
+        _tell(result, loaded.name, as_json)
+    failed = [result for result in results if isinstance(result, BorneError)]
+    if failed:
+        # The last one is printed by the command line itself, with its exit code.
+        for error in failed[:-1]:
+            print(f"borne: {error}", file=sys.stderr)
+        raise failed[-1]
+
+
+def _only_port() -> str:
+    there = list(ports.listed())
+    if len(there) == 1:
+        return there[0]
+    if not there:
+        raise PortError("no serial port; is the cable one that carries data? or give one with --port")
+    raise PortError(f"several ports: say which with --port: {', '.join(there)}")
+
+
+def _bars(chosen: list[str]) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, disable=not console.is_terminal)
+
+
+def _tell(result: Flashed | BorneError, board: str, as_json: bool) -> None:
+    if isinstance(result, BorneError):
+        return
+    if as_json:
+        typer.echo(json.dumps({"board": board, **dataclasses.asdict(result)}))
+    else:
+        what = f"{result.chip}, MAC {result.mac}: {result.bytes} bytes written and verified"
+        typer.echo(f"{result.port}: {what}; next: borne provision --port {result.port}")
