@@ -10,6 +10,9 @@ except ImportError:
 
 try:
     from time import ticks_add, ticks_diff
+
+    if ticks_diff(0, (1 << 30) - 1) != 1:
+        raise ImportError  # the unix port's ticks wrap much later
 except ImportError:
     # MicroPython's ticks wrap at 2**30 on the ESP32 (docs: time.ticks_ms); the arithmetic is the same here.
     _PERIOD = 1 << 30
