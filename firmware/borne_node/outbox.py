@@ -1,10 +1,11 @@
-"""Reports that wait for the network: a fixed number of slots on flash, safe against a power cut at every operation.
+"""Reports that wait for the network: a fixed number of slots on flash that no power cut can tear.
 
-Layout: one directory, one small file a slot, there only while a report waits in it. Not one preallocated file:
-littlefs keeps a file of up to 128 bytes (MicroPython's cache: 4 x 32) inside its directory's log (littlefs SPEC.md,
-"inline structs"), so a change is one appended commit that either happened or did not. A change inside a larger file
-copies every block from there to its end (DESIGN.md, "CTZ skip-lists"). Measured on VfsLfs2, a report in and out:
-4 block erases in one file of 64 slots, 0.05 in slot files. tests/firmware/test_outbox_littlefs.py keeps it so.
+Layout: one directory, one small file a slot, there only while a report waits in it. Not one preallocated
+file: littlefs keeps a file of up to 128 bytes (MicroPython's cache: 4 x 32) inside its directory's log
+(littlefs SPEC.md, "inline structs"), so a change is one appended commit that either happened or did not. A
+change inside a larger file copies every block from there to its end (DESIGN.md, "CTZ skip-lists"). Measured
+on VfsLfs2, a report in and out: 4 block erases in one file of 64 slots, 0.05 in slot files.
+tests/firmware/test_outbox_littlefs.py keeps it so.
 """
 
 import binascii
@@ -14,7 +15,7 @@ import struct
 from borne_node.compat import const
 from borne_node.errors import PayloadTooLong, StorageError
 
-# The longest payload at EU868 DR0 (LoRaWAN Regional Parameters RP002-1.0.4, table 12), so any link can take it.
+# The longest payload at EU868 DR0 (LoRaWAN Regional Parameters RP002-1.0.4, table 12), so any link takes it.
 PAYLOAD_MAX = const(51)
 SLOTS = const(64)  # 16 hours of a report each quarter of an hour; ten days of a fill node
 _SLOTS_MAX = const(256)  # a slot's name is two hexadecimal digits
@@ -26,8 +27,8 @@ _CRC_SIZE = const(4)
 _RECORD_MAX = const(_HEAD_SIZE + PAYLOAD_MAX + _CRC_SIZE)
 
 _LOST = "lost"
-# Given up when the filesystem is full, so that the slots keep their place: 64 of them need up to 14 blocks of the
-# directory's log (measured), and half of that again may be needed while it is split.
+# Given up when the filesystem is full, so that the slots keep their place: 64 of them need up to 14 blocks of
+# the directory's log (measured), and half of that again may be needed while it is split.
 _RESERVE = "reserve"
 _RESERVE_PER_SLOT = const(1024)
 _CHUNK = const(256)
@@ -44,8 +45,8 @@ _ENAMETOOLONG = const(36)
 class Outbox:
     """Slots for `slots` reports of at most 51 bytes in `directory`, which is made when it is missing.
 
-    Nothing is ever lost silently: `dropped` counts the reports that were pushed out by newer ones, or could not be
-    read back, since the directory was made. A report may be sent twice (power cut between the broker's
+    Nothing is ever lost silently: `dropped` counts the reports that were pushed out by newer ones, or could
+    not be read back, since the directory was made. A report may be sent twice (power cut between the broker's
     acknowledgement and `delivered`); its bytes are then the same.
 
     `folder` makes the files' seam of the directory: see Folder.
@@ -75,9 +76,9 @@ class Outbox:
         return self._dropped
 
     def put(self, port, payload):
-        """Keep a report on flash; it is durable when this returns. When all slots wait, it replaces the oldest.
+        """Keep a report on flash; it is durable when this returns. When full it replaces the oldest.
 
-        Raises PayloadTooLong, and StorageError when the flash does not take it; what waited before still waits.
+        Raises PayloadTooLong, and StorageError when the flash does not take it; what waited still waits.
         """
         if len(payload) > PAYLOAD_MAX:
             raise PayloadTooLong("%d bytes, a report has at most %d" % (len(payload), PAYLOAD_MAX))
@@ -95,7 +96,7 @@ class Outbox:
         self._next += 1
 
     def __iter__(self):
-        """(slot, port, payload) of each waiting report, oldest first; `delivered` and `put` may be called between."""
+        """(slot, port, payload) of each waiting report, oldest first; both calls may come between."""
         last = _NOBODY
         while True:
             slot = self._after(last)
@@ -111,7 +112,7 @@ class Outbox:
     def delivered(self, slot):
         """Free the slot of a report that the network has taken.
 
-        Raises StorageError when the flash does not take it: the report is then sent again after the next boot.
+        Raises StorageError when the flash does not take it: the report is then sent again after a boot.
         """
         if self._sequence[slot] == _NOBODY:
             raise ValueError("nothing waits in slot %d" % slot)
@@ -138,9 +139,7 @@ class Outbox:
             self._fill_reserve()
 
     def _free(self):
-        for slot, sequence in enumerate(self._sequence):
-            if sequence == _NOBODY:
-                return slot
+        return self._sequence.index(_NOBODY) if _NOBODY in self._sequence else None
 
     def _after(self, last):
         # The slot of the oldest report that is newer than `last`.
@@ -175,10 +174,11 @@ class Outbox:
         return size if crc == _crc(self._buffer, size) else None
 
     def _lose(self, slot):
-        # Unreadable: count it and free the slot. A flash that cannot even do that is met again at the next put.
+        # Unreadable: count it and free the slot. A flash that cannot even do that is met again at put().
         self._sequence[slot] = _NOBODY
         try:
-            # A cut between creating a slot's file and its first commit leaves it empty: put() had not returned.
+            # A cut between creating a slot's file and its first commit leaves it empty: put() had not
+            # returned.
             if self._files.read(_name(slot), self._buffer) > 0:
                 self._dropped += 1
         except OSError:
@@ -263,7 +263,7 @@ class Folder:
             file.write(data)
 
     def fill(self, name, size):
-        """See to it that there is a file of `size` zeros; leave it when that would take half of what is free."""
+        """Make a file of `size` zeros if there is none; not if that would take half of what is free."""
         path = self._path + "/" + name
         try:
             if os.stat(path)[6] == size:

@@ -8,10 +8,11 @@ class PowerCut(Exception):
 
 
 class FakeFolder:
-    """`borne_node.outbox.Folder` in RAM. `cut_after` counts changes; `torn` leaves half of the one that is cut.
+    """`borne_node.outbox.Folder` in RAM. `cut_after` counts changes; `torn` leaves half of the one that is
+    cut.
 
-    littlefs never tears a file; a host's filesystem does, and the outbox must stand both. `capacity` counts bytes of
-    content, like a filesystem that fills up.
+    littlefs never tears a file; a host's filesystem does, and the outbox must stand both. `capacity` counts
+    bytes of content, like a filesystem that fills up.
     """
 
     def __init__(self, cut_after=None, capacity=1 << 20, torn=False):
@@ -77,9 +78,10 @@ class FakeFolder:
 class FlashDisk:
     """A NOR flash as MicroPython's extended block device (docs: vfs.AbstractBlockDev); 4 KiB blocks.
 
-    Checks its caller: only erased bits are programmed, nothing outside a block. `cut_after` counts programs and
-    erases; the one that is cut is left half done, and the device then refuses everything until `power_on`.
-    Refusing is a negative return, as littlefs wants it: an exception would leap over its cleaning up.
+    Checks its caller: only erased bits are programmed, nothing outside a block. `cut_after` counts programs
+    and erases; the one that is cut is left half done, and the device then refuses everything until
+    `power_on`. Refusing is a negative return, as littlefs wants it: an exception would leap over its cleaning
+    up.
     """
 
     SIZE = 4096

@@ -4,7 +4,7 @@ SLOTS = 3
 
 
 class Life:
-    """Puts, drops and deliveries; `before` and `after` are (waiting, dropped) around the operation under way."""
+    """Puts, drops, deliveries; `before` and `after` are (waiting, dropped) around the operation under way."""
 
     def __init__(self):
         self.before = self.after = ((), 0)
@@ -32,7 +32,7 @@ class Life:
         self.before = self.after
 
     def check(self, outbox, torn, where):
-        """The operation that was cut happened or did not; a file that was torn costs one report, and is counted."""
+        """What was cut happened or did not; a file that was torn costs one report, and is counted."""
         found = (tuple(payload for _, _, payload in outbox), outbox.dropped)
         if found in (self.before, self.after):
             return

@@ -1,10 +1,11 @@
 """The outbox over a folder in RAM that is cut at every change, torn, full or worn out."""
 
-from borne_node.errors import PayloadTooLong, StorageError
-from borne_node.outbox import Outbox
 from disk import FakeFolder, PowerCut
 from outbox_model import SLOTS, Life
 from support import raises
+
+from borne_node.errors import PayloadTooLong, StorageError
+from borne_node.outbox import Outbox
 
 
 def payloads(outbox):

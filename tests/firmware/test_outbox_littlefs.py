@@ -1,14 +1,15 @@
 # micropython only
-"""The outbox on a real littlefs over a NOR flash in RAM: wear, power cuts at every block operation, a full disk."""
+"""The outbox on a real littlefs over NOR flash in RAM: wear, power cuts at every operation, a full disk."""
 
 import os
 
 import vfs
-from borne_node.errors import StorageError
-from borne_node.outbox import Outbox
 from disk import FlashDisk
 from outbox_model import SLOTS, Life
 from support import raises
+
+from borne_node.errors import StorageError
+from borne_node.outbox import Outbox
 
 PLACE = "/flash"
 

@@ -1,11 +1,11 @@
-"""A small MQTT 3.1.1 client: QoS 1 both ways, a limit on every wait, bounded memory whatever the broker sends.
+"""A small MQTT 3.1.1 client: QoS 1 both ways, limited waits, bounded memory whatever the broker sends.
 
 References in brackets are the specification's statements (OASIS, MQTT Version 3.1.1, 2014).
 
-At least once, both ways. A report counts as sent when its PUBACK is here; it is never sent again within a connection
-(TCP does that), so DUP is never set, and a report whose PUBACK was lost goes out again as a new message with the same
-bytes. A downlink is acknowledged when the caller comes back after having been given it; one that could not be given
-out stays unacknowledged, and the broker keeps it for the next session.
+At least once, both ways. A report counts as sent when its PUBACK is here; it is never sent again within a
+connection (TCP does that), so DUP is never set, and a report whose PUBACK was lost goes out again as a new
+message with the same bytes. A downlink is acknowledged when the caller comes back after having been given it;
+one that could not be given out stays unacknowledged, and the broker keeps it for the next session.
 """
 
 import struct
@@ -18,7 +18,7 @@ from borne_node.link.stream import Limit
 CONNECT_MS = const(15_000)
 _ANSWER_MS = const(10_000)
 _GOODBYE_MS = const(1_000)
-# The broker gives a session up after 1.5 times this [MQTT-3.1.2-24]; one session is shorter, so no PINGREQ is needed.
+# The broker gives a session up after 1.5 times this [MQTT-3.1.2-24]; ours is shorter and needs no PINGREQ.
 _KEEP_ALIVE_S = const(120)
 
 DOWNLINK_MAX = const(51)
@@ -54,7 +54,7 @@ _UNAVAILABLE = const(3)
 
 
 class Mqtt:
-    """One session over `stream` for the node `name`. Any LinkDown ends it: close the stream and make a new one."""
+    """One session over `stream` for the node `name`. Any LinkDown ends it: close the stream."""
 
     def __init__(self, stream, clock, name):
         self._stream = stream
@@ -104,7 +104,7 @@ class Mqtt:
         self._answer(_PUBACK, 2, self._id, limit)
 
     def downlink(self):
-        """The next downlink that is here, (port, bytes), or None. It is acknowledged with the next call of this object.
+        """The next downlink that is here, (port, bytes), or None; acknowledged with the next call.
 
         Raises LinkDown.
         """
@@ -163,7 +163,7 @@ class Mqtt:
         if qos and not packet_id:
             raise LinkDown("the broker sent a malformed message")  # [MQTT-2.3.1-1]
         if not port or rest > DOWNLINK_MAX:
-            # Before its payload, which may be long: even if this session ends there, it has been the last time.
+            # Before its payload, which may be long: even if this session ends there, it was the last time.
             self._acknowledge(packet_id, limit)
             self._skip(rest, limit)
             return

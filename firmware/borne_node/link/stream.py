@@ -1,7 +1,8 @@
 """A TCP or TLS connection on which every wait has a limit.
 
-Sockets are MicroPython's, never blocking: `readinto` and `write` return the number of bytes, None when they would
-block, 0 at the end. A TLS handshake goes on inside `write`, so that a silent peer cannot hold the node in it.
+Sockets are MicroPython's, never blocking: `readinto` and `write` return the number of bytes, None when they
+would block, 0 at the end. A TLS handshake goes on inside `write`, so that a silent peer cannot hold the node
+in it.
 """
 
 from errno import EINPROGRESS
@@ -16,7 +17,7 @@ _SLICE_MS = const(250)
 class Limit:
     """`ms` milliseconds from now, by the clock's ticks or by the time spent in polls, whichever ends first.
 
-    On a virtual street the clock stands still while a node runs; its waits for real sockets must end all the same.
+    On a virtual street the clock stands still while a node runs; its waits for real sockets must end too.
     """
 
     def __init__(self, clock, ms):
@@ -47,7 +48,7 @@ class Stream:
         poll.register(sock, pollin)
 
     def read(self, view, limit):
-        """Fill the memoryview `view`. Raises LinkDown, or LinkRefused for a certificate that does not check out."""
+        """Fill the memoryview `view`. Raises LinkDown, or LinkRefused for a certificate that is not good."""
         done = 0
         while done < len(view):
             limit.left()
@@ -87,7 +88,8 @@ class Stream:
         try:
             return operation(view)
         except ValueError as error:
-            # MicroPython's tls raises what mbedtls_x509_crt_verify_info says, line by line (modtls_mbedtls.c).
+            # MicroPython's tls raises what mbedtls_x509_crt_verify_info says, in lines
+            # (extmod/modtls_mbedtls.c).
             raise LinkRefused("the broker's certificate: %s" % " ".join(str(error).split()))
         except OSError as error:
             raise LinkDown("connection lost (%s)" % error)
@@ -102,8 +104,8 @@ class Stream:
 def connect(host, port, limit, socket, select, context=None):
     """A Stream to `host`, with TLS when `context` (see tls_context) is given.
 
-    Raises LinkDown: no such name, nobody answers, no connection. A name server that is silent is limited by the
-    network stack, not by `limit`: getaddrinfo blocks on every port of MicroPython.
+    Raises LinkDown: no such name, nobody answers, no connection. A name server that is silent is limited by
+    the network stack, not by `limit`: getaddrinfo blocks on every port of MicroPython.
     """
     try:
         addresses = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
@@ -152,9 +154,9 @@ def _connected(sock, address, limit, select):
 
 
 def tls_context(ssl, ca, certificate=None, key=None):
-    """A context that checks the broker against the certificate authority `ca` and shows `certificate`, if any.
+    """A context that checks the broker against the authority `ca` and shows `certificate`, if any.
 
-    All DER bytes. There is no way to make one that does not check. Raises LinkRefused for what is no certificate.
+    All DER bytes. There is no way to make one that does not check. Raises LinkRefused for anything else.
     """
     if not ca:
         raise LinkRefused("mqtt_ca: missing; TLS needs it")

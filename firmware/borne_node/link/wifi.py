@@ -18,8 +18,8 @@ _SECONDS_1970_TO_2000 = const(946684800)
 # (ports/esp32/network_wlan.c, network_wlan_status).
 _RECONNECTS = const(2)
 
-# status() passes ESP-IDF's wifi_err_reason_t through (esp_wifi_types.h); 15 and 204 are how a wrong WPA2 password
-# ends when the access point does not say so.
+# status() passes ESP-IDF's wifi_err_reason_t through (esp_wifi_types.h); 15 and 204 are how a wrong WPA2
+# password ends when the access point does not say so.
 _REASONS = {
     15: "wrong password",
     200: "signal lost",
@@ -52,7 +52,7 @@ class WifiLink:
         self._mqtt = None
 
     def open(self):
-        """Radio on, associate, get an address. Raises LinkDown or LinkRefused with the reason; close() follows always."""
+        """Radio on, associate, get an address. Raises LinkDown or LinkRefused; close() follows always."""
         self._opened = self._clock.ticks_ms()
         try:
             self._wlan.active(True)
@@ -68,13 +68,13 @@ class WifiLink:
             raise LinkDown("Wi-Fi: %s" % error)
 
     def time(self):
-        """Unix time in seconds by NTP, or None when nobody tells it. Needs open(); TLS needs the clock to be set."""
+        """Unix time in seconds by NTP, or None when nobody tells it. Needs open(); TLS needs a set clock."""
         ntptime = self._module("ntptime")
         ntptime.host = self._settings["ntp_host"]
         ntptime.timeout = _NTP_TIMEOUT_S
         for _ in range(_NTP_TRIES):
             try:
-                # ntptime counts from the port's own epoch (ntptime.py); the same question gives the same answer.
+                # ntptime counts from the port's own epoch (ntptime.py).
                 epoch = __import__("time").gmtime(0)[0]
                 return ntptime.time() + (_SECONDS_1970_TO_2000 if epoch == 2000 else 0)
             except (OSError, IndexError):  # IndexError: a datagram too short to unpack on some ports
@@ -84,7 +84,7 @@ class WifiLink:
     def send(self, port, payload):
         """Send one report, connecting first if need be. Returns a downlink (port, bytes) or None.
 
-        Raises PayloadTooLong, LinkDown or LinkRefused; after a LinkDown nothing is known to have been delivered.
+        Raises PayloadTooLong, LinkDown or LinkRefused; after a LinkDown the report may or may not have arrived.
         """
         if len(payload) > PAYLOAD_MAX:
             raise PayloadTooLong("%d bytes, this link takes %d" % (len(payload), PAYLOAD_MAX))
