@@ -89,7 +89,7 @@ def test_the_sun_stands_where_the_almanac_says(
 
 
 def test_sunset_in_paris() -> None:
-    """In the middle of March almanacs give 18:57 CET, when refraction and its radius put it at -0.83 degrees."""
+    """In mid-March almanacs give 18:57 CET, when refraction and its radius put the sun at -0.83 degrees."""
     assert sun.altitude(1_805_133_420) == pytest.approx(-0.83, abs=0.5)
 
 
@@ -123,7 +123,7 @@ def test_an_overcast_sky_lets_a_quarter_through() -> None:
 
 
 def test_a_dipole_on_its_axis_and_beside_it() -> None:
-    """By hand: 100 A m2 at 1 m gives 2 * 10 microtesla on the axis and -10 beside it; an eighth of it at 2 m."""
+    """By hand: 100 A m2 at 1 m gives 2 * 10 microtesla on the axis and -10 beside it; an eighth at 2 m."""
     assert dipole((0, 0, 100), (0, 0, 1)) == pytest.approx((0, 0, 20))
     assert dipole((0, 0, 100), (1, 0, 0)) == pytest.approx((0, 0, -10))
     assert dipole((0, 0, 100), (2, 0, 0)) == pytest.approx((0, 0, -1.25))
