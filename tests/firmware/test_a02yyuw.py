@@ -69,6 +69,18 @@ def test_it_falls_into_step_in_the_middle_of_a_frame():
     driver, _ = ranger(Line([0xA1, 0xA7], [0xFF, 0x01, 0xFF, 0xFF]))
     driver.start()
     assert driver.ping() == 511
+    for tail in ([0xFF], [0xFF, 0xFF], [0x01, 0xFF, 0xFF]):
+        driver, _ = ranger(Line(tail, [0xFF, 0x01, 0xFF, 0xFF], [0xFF, 0x01, 0xFF, 0xFF]))
+        driver.start()
+        assert driver.ping() == 511
+
+
+def test_half_a_frame_waits_for_its_other_half():
+    driver, clock = ranger(Line([0xFF, 0x07], [0xA1, 0xA7]))
+    driver.start()
+    clock.sleep_ms(100)
+    assert driver.poll() is None
+    assert driver.ping() == 1953
 
 
 def test_one_damaged_frame_is_passed_over():
@@ -108,6 +120,18 @@ def test_damaged_frames_and_a_wrong_baudrate_are_a_bad_checksum():
     device.fail("checksum")
     assert fault_of(device) == "bad checksum"
     assert fault_of(Silicon(lambda t: 1000), baudrate=19200) == "bad checksum"
+
+
+def test_a_sensor_that_falls_silent_after_damaged_frames_is_silent():
+    device = Silicon(lambda t: 1000)
+    device.fail("checksum")
+    driver, _ = ranger(device)
+    driver.start()
+    for mode, reason in (("checksum", "bad checksum"), ("silent", "no answer")):
+        device.fail(mode)
+        with raises(SensorFault) as caught:
+            driver.ping()
+        assert caught.value.reason == reason
 
 
 def test_polling_does_not_wait():

@@ -50,9 +50,12 @@ class A02YYUW:
             window[2] = window[3]
             window[3] = self._byte[0]
             self._heard += 1
-            if window[0] != _HEADER or self._heard < _FRAME:
+            if window[0] != _HEADER:
                 continue
-            # The sum tells a header from a distance that holds FF as well.
+            # FF may also be the low byte or the sum. The sum of four bytes tells it from a header, but for
+            # one case: FF, then a whole frame's FF and high byte, happen to sum up to a low byte of FF.
+            if window[1] == _HEADER and window[2] <= FARTHEST_MM >> 8:
+                continue
             if (window[0] + window[1] + window[2]) & 0xFF == window[3]:
                 distance = window[1] << 8 | window[2]
                 self._clear()
@@ -62,6 +65,7 @@ class A02YYUW:
     def ping(self):
         """Millimetres, 30 to 4500. Raises SensorFault "no answer", "bad checksum" or "out of range"."""
         began = self._clock.ticks_ms()
+        self._heard = 0
         while True:
             distance = self.poll()
             if distance:
@@ -74,6 +78,5 @@ class A02YYUW:
             self._clock.sleep_ms(_POLL_MS)
 
     def _clear(self):
-        self._heard = 0
         for at in range(_FRAME):
             self._window[at] = 0

@@ -39,7 +39,7 @@ class Fill:
             )
 
     def read(self, now):
-        """A FillReading. Raises SensorFault with the reason that most pings failed by."""
+        """A FillReading. Raises SensorFault when fewer than three of five pings are good, or too far."""
         distance = self._distance()
         empty = self._offset + self._depth
         if distance > empty + _MARGIN_MM + (empty >> _MARGIN_SHIFT):
