@@ -84,7 +84,7 @@ class WifiLink:
     def send(self, port, payload):
         """Send one report, connecting first if need be. Returns a downlink (port, bytes) or None.
 
-        Raises PayloadTooLong, LinkDown or LinkRefused; after a LinkDown the report may or may not have arrived.
+        Raises PayloadTooLong, LinkDown or LinkRefused; after a LinkDown the report may have arrived.
         """
         if len(payload) > PAYLOAD_MAX:
             raise PayloadTooLong("%d bytes, this link takes %d" % (len(payload), PAYLOAD_MAX))
