@@ -12,8 +12,10 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +31,9 @@ Progress = Callable[[float], None]
 
 # CP2102, CH340 and CH9102 bridges all carry 460800 baud; 921600 fails on some CH340 clones.
 BAUD: Final = 460800
-# esptool resets and asks up to 7 times, about a second each; a list of ports should not wait for that.
+# esptool's own default; each attempt resets the board and asks, about a second.
+_CONNECT_ATTEMPTS = 7
+# A list of ports should not wait for that long.
 _PROBE_ATTEMPTS: Final = 1
 _STOP_SECONDS: Final = 5
 
@@ -41,6 +45,7 @@ _NO_ROOM: Final = re.compile(r"will not fit in (\d+) bytes of flash")
 _ERROR: Final = re.compile(r"error occurred: (.*)")
 _CONNECTED: Final = "Connected to"
 _ERASING: Final = "Flash will be erased"
+_DIFFERS: Final = "MD5 of file does not match"
 _CLOSED: Final = "Could not open"
 _CLOSED_WHY: Final = re.compile(r"^\((.*)\)$")
 _SILENT: Final = (
@@ -106,6 +111,7 @@ def flash(
     meter = _Meter(regions, progress)
     with tempfile.TemporaryDirectory(prefix="borne-flash-") as folder:
         arguments = ["--chip", board.chip, "--port", port, "--baud", str(baud)]
+        arguments += ["--connect-attempts", str(_CONNECT_ATTEMPTS)]
         arguments += ["--before", before, "--after", after, "write-flash"]
         arguments += _files(Path(folder), regions)
         with _esptool(arguments) as process:
@@ -116,6 +122,44 @@ def flash(
     meter.report(1.0)
     size = sum(len(region.data) for region in regions)
     return Flashed(port, meter.said.first(_CHIP), meter.said.first(_MAC), size)
+
+
+def flash_all(
+    ports: Sequence[str],
+    board: Board,
+    regions: Sequence[Region],
+    *,
+    baud: int = BAUD,
+    progress: Callable[[str, float], None] | None = None,
+) -> list[Flashed | BorneError]:
+    """Flash the boards on these ports all at once; one's failure does not stop the others.
+
+    Returns what became of each, in the order given. `progress` gets a port and 0.0 to 1.0, from several threads.
+    """
+    stop = threading.Event()
+
+    def one(port: str) -> Flashed | BorneError:
+        def follow(fraction: float) -> None:
+            if stop.is_set():
+                raise _Stopped
+            if progress:
+                progress(port, fraction)
+
+        try:
+            return flash(port, board, regions, baud=baud, progress=follow)
+        except BorneError as error:
+            return error
+
+    with ThreadPoolExecutor(max(1, len(ports))) as pool:
+        try:
+            return list(pool.map(one, ports))
+        except BaseException:
+            stop.set()
+            raise
+
+
+class _Stopped(Exception):
+    """Ends the esptool of every board when the caller was interrupted."""
 
 
 def identify(port: str) -> Identity | None:
@@ -231,6 +275,11 @@ def _explain(meter: _Meter, port: str, board: Board) -> BorneError:
     reason = said.first(_ERROR, said.lines[-1] if said.lines else "no output")
     if not said.mention(_ERASING):
         return FlashError(f"{port}: nothing was written: {reason}")
+    if said.mention(_DIFFERS):
+        return FlashError(
+            f"{port}: the flash does not hold what was written; run the same command again; "
+            "if it happens twice, the flash chip is worn out"
+        )
     return FlashError(
         f"{port}: the link broke at {meter.fraction:.0%} ({reason}); the board is incomplete: "
         "check the cable and run the same command again"

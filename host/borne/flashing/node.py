@@ -6,7 +6,6 @@ import hashlib
 import json
 import subprocess
 import tempfile
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -152,28 +151,4 @@ def flash(
     Returns what became of each, in the order given. `progress` gets a port and 0.0 to 1.0, from several
     threads.    Raises ImageError before anything is written.
     """
-    content = regions(board, explicit)
-    stop = threading.Event()
-
-    def one(port: str) -> Flashed | BorneError:
-        def follow(fraction: float) -> None:
-            if stop.is_set():
-                raise _Stopped
-            if progress:
-                progress(port, fraction)
-
-        try:
-            return esptool.flash(port, board, content, baud=baud, progress=follow)
-        except BorneError as error:
-            return error
-
-    with ThreadPoolExecutor(max(1, len(ports))) as pool:
-        try:
-            return list(pool.map(one, ports))
-        except BaseException:
-            stop.set()
-            raise
-
-
-class _Stopped(Exception):
-    """Ends the other boards' esptool when the first one was interrupted."""
+    return esptool.flash_all(ports, board, regions(board, explicit), baud=baud, progress=progress)

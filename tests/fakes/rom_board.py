@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import socket
+import struct
 import threading
 import tty
 
@@ -29,6 +30,13 @@ class Flash(server.FlashImage):
     def begin_plain(self, payload: bytes) -> None:
         self.changes += 1
         super().begin_plain(payload)
+
+    def write_defl_block(self, payload: bytes) -> None:
+        # The emulator's own writes byte by byte: seconds for a whole image.
+        length = struct.unpack_from("<I", payload)[0]
+        data = self._decompressor.decompress(payload[16 : 16 + length])
+        self.data[self._defl_offset : self._defl_offset + len(data)] = data
+        self._defl_offset += len(data)
 
     def erase_all(self) -> None:
         self.changes += 1
