@@ -1,8 +1,7 @@
 """Sockets without a network, as MicroPython's `socket` and `select` modules in one object; time is a
 FakeClock's.
 
-A peer is an object with `receive(data)`, `output` (a bytearray of what it sent), `closed`, and may have
-`idle(ms)`.
+A peer is an object with `receive(data)`, `output` (a bytearray of what it sent) and `closed`.
 """
 
 from errno import EINPROGRESS
@@ -115,6 +114,16 @@ class FakePoll:
         if ready:
             return [(self.sock, ready)]
         self.net.clock.sleep_ms(ms)
-        if hasattr(peer, "idle"):
-            peer.idle(ms)
         return []
+
+
+class Script:
+    """A peer that answers with fixed bytes, whatever it is sent, and then hangs up or stays."""
+
+    def __init__(self, output, closed):
+        self.output = bytearray(output)
+        self.closed = False
+        self.close_after = closed
+
+    def receive(self, data):
+        self.closed = self.close_after

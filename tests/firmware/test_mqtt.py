@@ -2,7 +2,7 @@
 
 from clock import FakeClock
 from mqtt_broker import FakeBroker
-from net import FakeNet
+from net import FakeNet, Script
 from support import raises
 
 from borne_node.errors import LinkDown, LinkRefused
@@ -243,21 +243,6 @@ def test_a_broker_that_only_talks_is_left():
     with raises(LinkDown) as caught:
         session(broker).publish(10, b"x")
     assert "everything but" in str(caught.value)
-
-
-class Script:
-    """A peer that answers with fixed bytes, whatever it is sent, and then hangs up or stays."""
-
-    def __init__(self, output, closed):
-        self.output = bytearray(output)
-        self.closed = False
-        self.close_after = closed
-
-    def receive(self, data):
-        self.closed = self.close_after
-
-    def idle(self, ms):
-        pass
 
 
 def against(data, closed):

@@ -92,7 +92,7 @@ class Stream:
             # (extmod/modtls_mbedtls.c).
             raise LinkRefused("the broker's certificate: %s" % " ".join(str(error).split()))
         except OSError as error:
-            raise LinkDown("connection lost (%s)" % error)
+            raise LinkDown("connection lost: %s" % error)
 
     def _wait(self, flag, limit):
         ms = min(limit.left(), _SLICE_MS)
