@@ -83,7 +83,7 @@ def test_eight_bays_each_their_own():
     for bay in (1, 2, 7):
         street.car(bay, 20.0, 5.0, -9.0)
     assert street.wake().occupied == (0, 1, 1, 0, 0, 0, 0, 1)
-    assert len(street.parking.state()) == 52
+    assert len(street.parking.state()) == 51
     assert street.parking.faults == (None,) * 8
 
 
@@ -197,14 +197,7 @@ def test_a_foreign_state_means_to_calibrate_anew():
     street = Street(2)
     street.wake()
     good = street.parking.state()
-    for state in (
-        None,
-        b"",
-        good[:-1],
-        b"\x07" + good[1:],
-        good[:2] + b"\x0c" + good[3:],
-        good[:2] + b"\x00\x01" + good[4:],
-    ):
+    for state in (None, b"", good[:-1], good + good[-6:], b"\x07" + good[1:]):
         fresh = Street(2)
         fresh.car(0, 30.0, 0.0, 0.0)
         assert fresh.node(state).read(0).occupied == (0, 0)  # taken for empty: it was calibrated here
@@ -223,7 +216,7 @@ def test_no_sample_outlives_the_reading():
     for buffer in (parking._sample, parking._total, parking._low, parking._high):
         assert list(buffer) == [0, 0, 0]
     # The state has one more bit set and nothing of the car's field.
-    assert parking.state()[4:] == before[4:]
+    assert parking.state()[3:] == before[3:]
 
 
 def test_the_magnetometers_rest_after_the_reading():

@@ -34,11 +34,9 @@ _CALIBRATION_SAMPLES = const(64)
 _DRIFT_SHIFT = const(4)
 _DRIFT_MOST = const(8)
 
+# Version, mask of the calibrated bays, mask of the occupied bays; then three 16-bit numbers a bay.
 _VERSION = const(1)
-_HEAD = (
-    "<BBBB"  # version, bays, mask of calibrated bays, mask of occupied bays; then three 16-bit numbers a bay
-)
-_HEAD_SIZE = const(4)
+_HEAD_SIZE = const(3)
 
 
 class Parking:
@@ -82,25 +80,17 @@ class Parking:
         return ParkingReading(tuple(occupied), tuple(confidence))
 
     def state(self):
-        """4 + 6 bytes a bay."""
-        head = struct.pack(_HEAD, _VERSION, self._bays, self._calibrated, self._occupied)
+        """3 bytes, and 6 a bay."""
+        head = bytes((_VERSION, self._calibrated, self._occupied))
         return head + struct.pack("<%dh" % len(self._empty), *self._empty)
 
     def _restore(self, state):
         # Anything else than what this version wrote for this number of bays means to calibrate anew.
-        if not state or len(state) != _HEAD_SIZE + 6 * self._bays:
+        if not state or len(state) != _HEAD_SIZE + 6 * self._bays or state[0] != _VERSION:
             return
-        version, bays, calibrated, occupied = struct.unpack_from(_HEAD, state, 0)
-        if (
-            version != _VERSION
-            or bays != self._bays
-            or (calibrated | occupied) >> bays
-            or occupied & ~calibrated
-        ):
-            return
-        self._calibrated = calibrated
-        self._occupied = occupied
-        for at in range(3 * bays):
+        self._calibrated = state[1]
+        self._occupied = state[2]
+        for at in range(3 * self._bays):
             self._empty[at] = struct.unpack_from("<h", state, _HEAD_SIZE + 2 * at)[0]
 
     def _read_bay(self, bay):
