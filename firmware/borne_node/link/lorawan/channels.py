@@ -25,7 +25,11 @@ class Channels:
         self._added = {}
         self._down = {}
         self.used = 0
-        self.mask = (1 << (_FIXED if self._plan.fixed else len(self._plan.channels))) - 1
+        self.mask = self.defaults()
+
+    def defaults(self):
+        """The mask of the region's default channels."""
+        return (1 << (_FIXED if self._plan.fixed else len(self._plan.channels))) - 1
 
     def get(self, index):
         """(Hz, lowest, highest data rate), or None where no such channel is defined."""
@@ -83,7 +87,7 @@ class Channels:
     def pick(self, rate, entropy, allowed):
         """A random enabled channel for `rate` that `allowed(Hz)` accepts, or None.
 
-        Each is taken once before any is taken again (RP002-1.0.4, default settings). `entropy(n)` gives n random bytes.
+        Each is taken once before any is taken again (RP002-1.0.4, default settings). `entropy(n)`: n random bytes.
         """
         open_now = [
             i for i in range(self.count) if self._fits(i, self.mask, rate) and allowed(self.get(i)[0])
@@ -119,10 +123,9 @@ class Channels:
             return None
         return new
 
-    def full_power(self):
-        """Whether enough 125 kHz channels are enabled for the region's full power."""
-        fewest = self._plan.few[0]
-        return sum(self.mask >> index & 1 for index in range(_NARROW)) >= fewest
+    def narrow(self, mask):
+        """How many channels of 125 kHz `mask` has in a fixed plan."""
+        return sum(mask >> index & 1 for index in range(_NARROW))
 
     def add_list(self, raw):
         """The CFList of a join accept (RP002-1.0.4); a type that this plan lacks is left alone."""

@@ -49,7 +49,7 @@ def join_accept(key, frame):
     """
     if len(frame) not in (17, 33) or frame[0] != _JOIN_ACCEPT:
         return None
-    # The network uses the decrypting side of AES, so that the device needs the encrypting side only (chapter 6).
+    # The network uses the decrypting side of AES: the device needs the encrypting side only (chapter 6).
     plain = bytes(frame[:1]) + b"".join(key.encrypt(frame[i : i + 16]) for i in range(1, len(frame), 16))
     if not same(key.cmac(plain[:-_MIC])[:_MIC], plain[-_MIC:]):
         return None

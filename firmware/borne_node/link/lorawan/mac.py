@@ -1,0 +1,342 @@
+"""The LoRaWAN 1.0.4 class A MAC (TS001-1.0.4): join, send, receive windows.
+
+It does one thing at a time and waits through the clock it was given.
+"""
+
+import struct
+from collections import namedtuple
+
+from borne_node.compat import const
+from borne_node.errors import LinkDown, LinkRefused, PayloadTooLong
+from borne_node.link.lorawan import commands, frames
+from borne_node.link.lorawan.adr import Adr
+from borne_node.link.lorawan.air import Air, NotBefore
+from borne_node.link.lorawan.crypto import Key
+from borne_node.link.lorawan.duty import DutyCycle
+from borne_node.link.lorawan.join import Joins
+from borne_node.link.lorawan.requests import Requests
+from borne_node.link.lorawan.session import BLOCK, VOLATILE, Session
+
+_FOPTS = const(15)
+_LAST_PORT = const(223)  # 224 is the test protocol's, the others above are reserved
+_FOLLOW_UPS = const(2)  # empty uplinks in a row to fetch what is pending or to acknowledge
+_INBOX = const(4)
+_SPREAD_MS = const(10_000)  # after power-on: lamps that regain their mains together must not speak together
+_KEPT = "<IIIBBBHBBBII9s"
+
+Downlink = namedtuple("Downlink", ("port", "payload"))
+
+
+class Mac:
+    """One end-device. `store` is durable and `rtc` survives deep sleep (the Store seam); `entropy(n)` gives n bytes.
+
+    `owner` is a 32-bit number made of identity, root key and region: a session of another owner is not taken up.
+    `gain` is the antenna's in dBi, `error_ppm` the clock's between an uplink and its windows. `battery()` gives the
+    byte of a DevStatusAns: 0 mains, 1 to 254 charge, 255 unknown.
+    """
+
+    def __init__(
+        self,
+        plan,
+        radio,
+        clock,
+        entropy,
+        aes,
+        store,
+        rtc,
+        owner,
+        gain=0,
+        error_ppm=100,
+        fair_use_s=0,
+        adr=True,
+        battery=lambda: 255,
+    ):
+        self._plan = plan
+        self._clock = clock
+        self._aes = aes
+        self._rtc = rtc
+        self._adaptive = adr
+        self._inbox = []
+        self._owed = self._more = False
+        self.time = None
+        # A session by personalization starts in the middle: OTAA starts at the rate of its join.
+        rates = plan.join_rates
+        self.session = Session(plan, store, owner, rates[0 if plan.fixed else len(rates) // 2])
+        self.adr = Adr(self.session)
+        self.requests = Requests(self.session, battery)
+        kept = rtc.read(VOLATILE) or b""
+        size = struct.calcsize(_KEPT) + 1
+        tail = size + kept[size - 1] if len(kept) >= size else 0
+        self.duty = DutyCycle(plan.bands, clock, fair_use_s, kept[tail:] if tail else None)
+        self._air = Air(plan, radio, clock, entropy, self.duty, gain, error_ppm)
+        self._joins = Joins(plan, self._air, clock)
+        self._cold = not tail
+        if self.session.load():
+            self._take_keys()
+        if tail:
+            self._resume(kept[: size - 1], kept[size:tail])
+
+    def _take_keys(self):
+        self._network = Key(self._aes, self.session.keys[:16])
+        self._application = Key(self._aes, self.session.keys[16:])
+
+    # What survives deep sleep
+
+    def _resume(self, kept, answers):
+        tag, up, down, flags, rate, power, silent, misses, floor, attempts, first, then, used = struct.unpack(
+            _KEPT, kept
+        )
+        self._joins.attempts, self._joins.first, self._joins.then = attempts, first, then
+        session = self.session
+        if session.address is None or tag != session.tag:
+            return
+        # A count that is not in the reserved block is no count of this session's present.
+        if session.reserved - BLOCK <= up <= session.reserved:
+            session.up = up
+            session.rate, session.power = rate, power
+            self.adr.silent, self.adr.misses, self.adr.floor = silent, misses, floor
+            self._owed, self._more = bool(flags & 1), bool(flags & 2)
+            session.channels.used = int.from_bytes(used, "little")
+            self.requests.restore(answers)
+            if down and (session.down is None or down - 1 > session.down):
+                session.down = down - 1
+
+    def keep(self):
+        """Write what must survive a deep sleep; done before every frame that leaves."""
+        session = self.session
+        joined = session.address is not None
+        answers = self.requests.state()
+        kept = struct.pack(
+            _KEPT,
+            session.tag if joined else 0,
+            session.up,
+            0 if session.down is None else (session.down + 1) & 0xFFFFFFFF,
+            self._owed | self._more << 1,
+            session.rate,
+            session.power,
+            self.adr.silent,
+            self.adr.misses,
+            self.adr.floor,
+            self._joins.attempts,
+            self._joins.first & 0xFFFFFFFF,
+            self._joins.then & 0xFFFFFFFF,
+            session.channels.used.to_bytes(9, "little"),
+        )
+        self._rtc.write(VOLATILE, kept + bytes((len(answers),)) + answers + self.duty.state())
+        self._rtc.commit()
+
+    # Activation
+
+    @property
+    def joined(self):
+        return self.session.address is not None
+
+    def personalize(self, address, network, application):
+        """Activation by personalization, unless the store holds this very session already."""
+        if self.joined:
+            return
+        self.session.reset()
+        self.session.start(address, network, application)
+        self._take_keys()
+        self.session.save()
+        self.session.load_counts()
+
+    def join(self, join_eui, dev_eui, key):
+        """One join request and its windows. True when a session was made; the old one stays until then.
+
+        Raises NotBefore, and LinkRefused once all DevNonces are used up.
+        """
+        self._joins.check()
+        self._spread()
+        root = Key(self._aes, key)
+        joined = self._joins.request(self.session, root, join_eui, dev_eui, self.keep)
+        if joined:
+            self._take_keys()
+            self.adr.heard()
+            self.requests.restore(b"\0")
+            self._owed = self._more = False
+        self.keep()
+        return joined
+
+    # Uplinks
+
+    def room(self):
+        """Most bytes that the next uplink can carry for the application, the answers owed counted."""
+        room = self._plan.room(self._rate(), self.session.up_dwell)
+        owed = len(self.requests.pending())
+        return max(0, room - owed) if owed <= _FOPTS else room
+
+    def send(self, port, payload, confirmed=False):
+        """Send `payload` on `port` (1 to 223). Returns a Downlink for the application, or None.
+
+        Raises PayloadTooLong, NotBefore, LinkRefused, and LinkDown where a confirmed uplink was not acknowledged.
+        """
+        if not self.joined:
+            raise LinkDown("not joined")
+        if not 1 <= port <= _LAST_PORT:
+            raise ValueError("port %d: 1 to 223 carry data" % port)
+        room = self._plan.room(self._rate(), self.session.up_dwell)
+        if len(payload) > room:
+            raise PayloadTooLong("%d bytes, room for %d at data rate %d" % (len(payload), room, self._rate()))
+        self._spread()
+        if self._adaptive and self.adr.wants_probe():
+            self.requests.ask(commands.LINK_CHECK)
+        if self._options(len(payload)) is None:
+            self._uplink(0, self._whole_answers(room), False)
+        acknowledged = self._uplink(port, payload, confirmed)
+        self._follow_up()
+        if confirmed and not acknowledged:
+            raise LinkDown("no acknowledgement")
+        return self._inbox.pop(0) if self._inbox else None
+
+    def received(self):
+        """The next Downlink that waits, or None: more than one may come with one `send`."""
+        return self._inbox.pop(0) if self._inbox else None
+
+    def ask_time(self):
+        """Put a DeviceTimeReq into the next uplink; `time` is then (unix seconds, 1/256 s, ticks_ms)."""
+        self.requests.ask(commands.DEVICE_TIME)
+
+    def _rate(self):
+        """The data rate of the session, or the nearest that enabled channels and dwell time allow."""
+        session = self.session
+        low, high = self._plan.up_rates
+        for rate in list(range(session.rate, high + 1)) + list(range(session.rate - 1, low - 1, -1)):
+            if self._plan.room(rate, session.up_dwell) and session.channels.carries(
+                session.channels.mask, rate
+            ):
+                return rate
+        return session.rate
+
+    def _options(self, length):
+        """What is owed to the network, if it fits beside `length` bytes, else None."""
+        pending = self.requests.pending()
+        if len(pending) > _FOPTS or len(pending) + length > self._plan.room(
+            self._rate(), self.session.up_dwell
+        ):
+            return None
+        return pending
+
+    def _whole_answers(self, room):
+        whole = b""
+        for command, values in commands.parse(commands.UPLINK, self.requests.pending()):
+            answer = commands.pack(commands.UPLINK, command, *values)
+            if len(whole) + len(answer) > room:
+                break
+            whole += answer
+        return whole
+
+    def _uplink(self, port, payload, confirmed):
+        """One frame, NbTrans times or until it is answered. Returns whether it was acknowledged."""
+        session = self.session
+        rate = self._rate()
+        options = (self._options(len(payload)) or b"") if port != 0 else b""
+        asked = confirmed or ((port == 0 or bool(options)) and self.requests.asked())
+        index = self._air.choose(session.channels, rate, frames.OVERHEAD + len(options) + len(payload))
+        count = session.take_count()
+        if count is None:
+            session.address = None
+            raise LinkRefused("all frame counters are used up: join again")
+        control = frames.ACK if self._owed else 0
+        if self._adaptive:
+            control |= frames.ADR | (frames.ADR_ACK_REQ if self.adr.sending() else 0)
+        data = frames.Data(False, confirmed, session.address, control, count, options, port, payload)
+        frame = frames.build(self._network, self._application, data)
+        if port == 0 or options:
+            self.requests.sent()
+        self._owed = self._more = False
+        reply = self._repeat(frame, index, rate, confirmed)
+        if reply is None and asked:
+            self.adr.unanswered()
+        self._settle()
+        return bool(reply and reply.control & frames.ACK)
+
+    def _repeat(self, frame, index, rate, confirmed):
+        reply = None
+        for attempt in range(self.session.transmissions):
+            if attempt:
+                # RP002-1.0.4: RETRANSMIT_TIMEOUT, 1 to 3 s.
+                self._clock.sleep_ms(1000 + self._air.random(2001))
+                try:
+                    index = self._air.choose(self.session.channels, rate, len(frame))
+                except NotBefore:
+                    break
+            ended = self._transmit(index, rate, frame)
+            reply = self._data_windows(ended, index, rate) or reply
+            if reply and (not confirmed or reply.control & frames.ACK):
+                break
+        return reply
+
+    def _transmit(self, index, rate, frame):
+        session = self.session
+        eirp = session.eirp - 2 * session.power
+        return self._air.transmit(session.channels, index, rate, frame, eirp, session.aggregate, self.keep)
+
+    def _follow_up(self):
+        for _ in range(_FOLLOW_UPS):
+            if not (self._owed or self._more):
+                return
+            try:
+                self._uplink(None, b"", False)
+            except NotBefore:
+                return
+
+    def _settle(self):
+        # A setting of the network's is on flash before the uplink that confirms it.
+        if self.requests.changed:
+            self.requests.changed = False
+            self.session.save_counts(self.session.reserved)
+            self.session.save()
+        self.keep()
+
+    # Downlinks
+
+    def _data_windows(self, ended, index, rate):
+        session = self.session
+        rx1 = (
+            session.channels.down_hz(index),
+            self._plan.rx1_rate(rate, session.rx1_offset, session.down_dwell),
+        )
+        rx2 = session.rx2_hz, session.rx2_rate
+
+        def take(packet, at_rate):
+            return self._take(packet, at_rate, ended)
+
+        return self._air.windows(ended, session.rx_delay * 1000, rx1, rx2, take)
+
+    def _take(self, packet, rate, ended):
+        """A Data that is whole, ours and new, or None; nothing of the session changes before that is certain."""
+        session = self.session
+        frame = packet.payload
+        # The longest MACPayload of the rate; the dwell time does not count here (RP002-1.0.4).
+        if len(frame) > self._plan.sizes[rate] + frames.OVERHEAD:
+            return None
+        head = frames.parse(frame)
+        if head is None or not head.down or head.address != session.address:
+            return None
+        count = frames.next_count(session.down, head.count)
+        if count > 0xFFFFFFFF:
+            return None
+        data = frames.open_data(self._network, self._application, frame, count)
+        if data is None:
+            return None
+        session.down = count
+        self.adr.heard()
+        self.requests.heard()
+        self._owed = data.confirmed
+        self._more = bool(data.control & frames.PENDING)
+        self.requests.carry_out(data.options if data.port else data.options + data.payload, packet.snr)
+        if self.requests.gps:
+            self.time = self.requests.gps + (ended,)
+            self.requests.gps = None
+        if data.port and data.port <= _LAST_PORT:
+            # On flash before it is obeyed: after a power cut the same command must not be obeyed again.
+            session.save_counts(session.reserved)
+            if len(self._inbox) < _INBOX:
+                self._inbox.append(Downlink(data.port, data.payload))
+        return data
+
+    def _spread(self):
+        if self._cold:
+            self._cold = False
+            self._clock.sleep_ms(self._air.random(_SPREAD_MS))

@@ -1,0 +1,201 @@
+"""The network's MAC commands, carried out on a session (TS001-1.0.4, chapter 5)."""
+
+from borne_node.compat import const
+from borne_node.link.lorawan import commands as mac
+
+_KEEP = const(15)  # LinkADRReq: data rate or power stays as it is
+# Repeated in every uplink until a downlink shows that the network has them: RXParamSetupAns, RXTimingSetupAns,
+# DlChannelAns; TXParamSetupAns as well, as in LoRaMac-node (IsSticky), where a lost one would misjudge the sizes.
+_STICKY = (mac.RX_PARAM, mac.RX_TIMING, mac.DL_CHANNEL, mac.TX_PARAM)
+_ROOM = const(64)  # answers kept for the next uplink; a storm of requests gets no more than these
+_GPS_EPOCH = const(315964800)  # 1980-01-06 in unix seconds
+_LEAP_SECONDS = const(
+    18
+)  # GPS ahead of UTC since 2017-01-01 (IERS Bulletin C 52 to 70: no further one announced)
+
+
+class Requests:
+    """Answers owed to the network, and what it told.
+
+    `link` is (margin dB, gateways) of the last LinkCheckAns; `gps` is (unix seconds, 1/256 s) of a DeviceTimeAns.
+    `changed` is set when a request changed the session.
+    """
+
+    def __init__(self, session, battery):
+        self._session = session
+        self._battery = battery
+        self._answers = bytearray()
+        self._sticky = bytearray()
+        self._asks = bytearray()
+        self.changed = False
+        self.link = None
+        self.gps = None
+
+    def ask(self, command):
+        """Put a LinkCheckReq or DeviceTimeReq into the next uplink."""
+        if command not in bytes(self._asks):
+            self._asks.append(command)
+
+    def pending(self):
+        """What the next uplink should carry, answers first."""
+        return bytes(self._sticky) + bytes(self._answers) + bytes(self._asks)
+
+    def asked(self):
+        """Whether the next uplink asks for an answer."""
+        return bool(self._asks)
+
+    def sent(self):
+        """The uplink left with `pending()` in it."""
+        self._answers = bytearray()
+        self._asks = bytearray()
+
+    def heard(self):
+        """A downlink came: what was repeated has arrived."""
+        self._sticky = bytearray()
+
+    def state(self):
+        return bytes((len(self._sticky),)) + bytes(self._sticky) + bytes(self._answers)
+
+    def restore(self, raw):
+        if raw:
+            self._sticky = bytearray(raw[1 : 1 + raw[0]])
+            self._answers = bytearray(raw[1 + raw[0] :])
+
+    def carry_out(self, stream, snr):
+        """Every command of a downlink's FOpts or FPort 0, in order. `snr`: dB of that downlink."""
+        block = []
+        for command, values in mac.parse(mac.DOWNLINK, stream):
+            if command == mac.LINK_ADR:
+                block.append(values)
+                continue
+            self._link_adr(block)
+            block = []
+            self._one(command, values, snr)
+        self._link_adr(block)
+
+    def _one(self, command, values, snr):
+        if command == mac.LINK_CHECK:
+            self.link = values
+        elif command == mac.DEVICE_TIME:
+            self.gps = (values[0] + _GPS_EPOCH - _LEAP_SECONDS, values[1])
+        elif command == mac.DUTY_CYCLE:
+            self._set("aggregate", values[0])
+            self._answer(command)
+        elif command == mac.RX_PARAM:
+            self._rx_param(*values)
+        elif command == mac.DEV_STATUS:
+            # Six bits of two's complement, clipped.
+            self._answer(command, self._battery(), max(-32, min(31, int(snr))))
+        elif command == mac.NEW_CHANNEL:
+            self._new_channel(*values)
+        elif command == mac.RX_TIMING:
+            self._set("rx_delay", values[0] or 1)
+            self._answer(command)
+        elif command == mac.TX_PARAM:
+            self._tx_param(*values)
+        elif command == mac.DL_CHANNEL:
+            self._dl_channel(*values)
+
+    def _set(self, name, value):
+        if getattr(self._session, name) != value:
+            setattr(self._session, name, value)
+            self.changed = True
+
+    def _answer(self, command, *values):
+        answer = mac.pack(mac.UPLINK, command, *values)
+        queue = self._sticky if command in _STICKY else self._answers
+        if len(self._sticky) + len(self._answers) + len(answer) <= _ROOM:
+            queue.extend(answer)
+
+    def _link_adr(self, block):
+        """A block of LinkADRReq: masks build on each other, the last one's rate, power and NbTrans count.
+
+        All or nothing; each request gets an answer, and all get the same.
+        """
+        if not block:
+            return
+        session = self._session
+        mask = session.channels.mask
+        for _, _, bits, _, control, _ in block:
+            mask = session.channels.masked(mask, control, bits) if mask is not None else None
+        power, rate, _, transmissions, _, _ = block[-1]
+        rate = session.rate if rate == _KEEP else rate
+        power = session.power if power == _KEEP else power
+        mask_ok = bool(mask) and self._hops(rate, mask)
+        # Without a valid mask the rate is judged by the channels of now.
+        rate_ok = self._sendable(rate, mask if mask_ok else session.channels.mask)
+        power_ok = power < session.plan.powers
+        if mask_ok and rate_ok and power_ok:
+            if mask != session.channels.mask:
+                session.channels.mask = mask
+                self.changed = True
+            self._set("rate", rate)
+            self._set("power", power)
+            self._set("transmissions", transmissions or 1)  # TS001-1.0.4: 0 stands for the default
+        for _ in block:
+            self._answer(mac.LINK_ADR, mask_ok, rate_ok, power_ok)
+
+    def _sendable(self, rate, mask):
+        plan = self._session.plan
+        low, high = plan.up_rates
+        room = plan.room(rate, self._session.up_dwell)
+        return low <= rate <= high and room > 0 and self._session.channels.carries(mask, rate)
+
+    def _hops(self, rate, mask):
+        # FCC 15.247 (f): an uplink of 125 kHz has to hop, so over two channels at least.
+        plan = self._session.plan
+        return (
+            not plan.few[0]
+            or plan.rate(rate) is None
+            or plan.rate(rate)[1] > 125000
+            or (self._session.channels.narrow(mask) >= 2)
+        )
+
+    def _rx_param(self, rate, offset, _, frequency):
+        session = self._session
+        channel_ok = session.plan.downlink(frequency * 100)
+        rate_ok = bool(session.plan.rate(rate))
+        offset_ok = offset < len(session.plan.rx1[0])
+        if channel_ok and rate_ok and offset_ok:
+            self._set("rx2_hz", frequency * 100)
+            self._set("rx2_rate", rate)
+            self._set("rx1_offset", offset)
+        self._answer(mac.RX_PARAM, channel_ok, rate_ok, offset_ok)
+
+    def _new_channel(self, index, frequency, low, high):
+        session = self._session
+        if session.plan.fixed:
+            return  # a fixed plan has no such command: dropped without an answer
+        known = index < session.channels.count and not session.channels.is_default(index)
+        frequency *= 100
+        if frequency:
+            frequency_ok = known and session.plan.band(frequency) is not None
+            rates_ok = known and low <= high <= session.plan.up_rates[1]
+        else:
+            # Taking away the only enabled channel would silence the node.
+            frequency_ok = known and session.channels.mask != 1 << index
+            rates_ok = known
+        if frequency_ok and rates_ok:
+            session.channels.define(index, frequency, low, high)
+            self.changed = True
+        self._answer(mac.NEW_CHANNEL, frequency_ok, rates_ok)
+
+    def _tx_param(self, eirp, up_dwell, down_dwell, _):
+        if not self._session.plan.tx_param:
+            return
+        self._set("eirp", mac.EIRP[eirp])
+        self._set("up_dwell", bool(up_dwell))
+        self._set("down_dwell", bool(down_dwell))
+        self._answer(mac.TX_PARAM)
+
+    def _dl_channel(self, index, frequency):
+        session = self._session
+        if session.plan.fixed:
+            return
+        frequency *= 100
+        frequency_ok = session.plan.downlink(frequency)
+        exists = index < session.channels.count and session.channels.get(index) is not None
+        if frequency_ok and exists:
+            session.channels.set_down(index, frequency)
+            self.changed = True
+        self._answer(mac.DL_CHANNEL, frequency_ok, exists)

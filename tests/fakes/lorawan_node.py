@@ -1,0 +1,90 @@
+"""A node of the LoRaWAN tests: the real stack over a fake radio, clock and stores, and what happens to its power."""
+
+from aes import aes
+from borne_node.link.lorawan import regions
+from borne_node.link.lorawan.mac import Mac
+from clock import FakeClock
+from lorawan_network import Network
+from radio import Ether, FakeRadio
+from store import FakeStore
+
+APP_KEY = bytes(range(16))
+JOIN_EUI = b"\x70\xb3\xd5\x7e\xd0\0\0\x01"
+DEV_EUI = b"\x70\xb3\xd5\x7e\xd0\x12\x34\x56"
+
+
+class Entropy:
+    """Bytes of a linear congruential generator: repeatable, and none of the firmware's business."""
+
+    def __init__(self, seed=1):
+        self.state = seed
+
+    def __call__(self, count):
+        out = bytearray(count)
+        for place in range(count):
+            self.state = (self.state * 1103515245 + 12345) & 0x7FFFFFFF
+            out[place] = self.state >> 16 & 0xFF
+        return bytes(out)
+
+
+class Node:
+    def __init__(self, region="EU868", seed=1, **options):
+        self.plan = regions.load(region)
+        self.clock = FakeClock()
+        self.ether = Ether(self.clock)
+        self.radio = FakeRadio(self.ether)
+        self.network = Network(self.plan, self.ether, APP_KEY, JOIN_EUI, DEV_EUI)
+        self.nvs = FakeStore()
+        self.rtc = FakeStore()
+        self.entropy = Entropy(seed)
+        self.options = options
+        self.boot()
+
+    def boot(self):
+        """The firmware starts: the objects are new, what the stores hold stays."""
+        self.radio.mode = "sleep"
+        self.mac = Mac(
+            self.plan,
+            self.radio,
+            self.clock,
+            self.entropy,
+            aes,
+            self.nvs,
+            self.rtc,
+            0xB0B0,
+            **self.options,
+        )
+        return self.mac
+
+    def deep_sleep(self, seconds=0):
+        self.clock.sleep_ms(1000 * seconds)
+        self.nvs.reboot()
+        self.rtc.reboot()
+        return self.boot()
+
+    def power_cut(self):
+        self.nvs.reboot()
+        self.rtc = FakeStore()
+        return self.boot()
+
+    def join(self):
+        return self.mac.join(JOIN_EUI, DEV_EUI, APP_KEY)
+
+    def send(self, port=10, payload=b"abc", wait_s=900, **how):
+        """Send after a pause; what the network got is the last of `network.uplinks`."""
+        self.clock.sleep_ms(1000 * wait_s)
+        return self.mac.send(port, payload, **how)
+
+    def answer(self, **what):
+        self.network.answers.append(what)
+
+    @property
+    def last(self):
+        """The Data of the last uplink that arrived."""
+        return self.network.uplinks[-1][0]
+
+
+def joined(region="EU868", **options):
+    node = Node(region, **options)
+    assert node.join()
+    return node
