@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import select
 import subprocess
 import sys
@@ -75,38 +76,45 @@ class PtyBoard:
         (modules / "esp32.py").write_text(_ESP32)
         self._environment = {**os.environ, "MICROPYPATH": str(modules)}
         self.resets = -1
-        self._lock = threading.Lock()
         self._stopping = False
         self._outer = -1
         self._cut_after: int | None = None
+        self._garble = (b"", b"")
+        self._plugs: queue.SimpleQueue[tuple[int, threading.Event]] = queue.SimpleQueue()
+        self._wake, self._waker = os.pipe()
         self._start()
-        self.plug()
         self._thread = threading.Thread(target=self._relay, daemon=True)
         self._thread.start()
+        self.plug()
 
     def __enter__(self) -> PtyBoard:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stopping = True
+        os.write(self._waker, b"x")
         self._thread.join()
         self._process.kill()
         self._process.wait()
-        for descriptor in (self._inner, self._outer):
+        for descriptor in (self._inner, self._outer, self._wake, self._waker):
             if descriptor >= 0:
                 os.close(descriptor)
 
-    def plug(self, cut_after: int | None = None) -> str:
-        """Plug in a fresh cable; it breaks when this many bytes have come from the host. Returns the port."""
-        with self._lock:
-            if self._outer >= 0:
-                os.close(self._outer)
-            self._outer, slave = os.openpty()
-            tty.setraw(slave)
-            self.port = os.ttyname(slave)
-            os.close(slave)
-            self._cut_after = cut_after
-            self.sent = 0
+    def plug(self, cut_after: int | None = None, garble: tuple[bytes, bytes] = (b"", b"")) -> str:
+        """Plug in a fresh cable; it breaks when this many bytes have come from the host. Returns the port.
+
+        `garble`: bytes that arrive as other bytes of the same length, once.
+        """
+        master, slave = os.openpty()
+        tty.setraw(slave)
+        self.port = os.ttyname(slave)
+        os.close(slave)
+        self._cut_after, self._garble = cut_after, garble
+        # The relay's thread alone opens and closes what it waits on.
+        done = threading.Event()
+        self._plugs.put((master, done))
+        os.write(self._waker, b"x")
+        done.wait()
         return self.port
 
     def nvs(self) -> dict[str, bytes]:
@@ -131,21 +139,23 @@ class PtyBoard:
 
     def _relay(self) -> None:
         while not self._stopping:
-            with self._lock:
-                watched = [self._inner] + ([self._outer] if self._outer >= 0 else [])
-            for descriptor in select.select(watched, [], [], 0.05)[0]:
-                self._pump(descriptor)
+            watched = [self._inner, self._wake] + ([self._outer] if self._outer >= 0 else [])
+            for descriptor in select.select(watched, [], [])[0]:
+                if descriptor == self._wake:
+                    os.read(self._wake, 1)
+                    self._replug()
+                elif descriptor == self._inner:
+                    self._from_board(_read(descriptor))
+                elif descriptor == self._outer:
+                    self._from_host(_read(descriptor))
 
-    def _pump(self, source: int) -> None:
-        with self._lock:
-            try:
-                data = os.read(source, 4096)
-            except OSError:
-                data = b""
-            if source == self._inner:
-                self._from_board(data)
-            elif source == self._outer:
-                self._from_host(data)
+    def _replug(self) -> None:
+        while not self._plugs.empty():
+            master, done = self._plugs.get()
+            if self._outer >= 0:
+                os.close(self._outer)
+            self._outer, self.sent = master, 0
+            done.set()
 
     def _from_board(self, data: bytes) -> None:
         if not data:
@@ -156,11 +166,15 @@ class PtyBoard:
             os.write(self._outer, data)
 
     def _from_host(self, data: bytes) -> None:
-        # Without a host a pty's master reads EIO at once: the cable hangs, and select would spin on it.
         if not data:
-            self._stop_spinning()
+            # Without a host a pty's master is readable at once and for ever (EIO): do not spin on it.
+            select.select([self._inner, self._wake], [], [], 0.01)
             return
         self.sent += len(data)
+        good, bad = self._garble
+        if good and good in data:
+            data = data.replace(good, bad, 1)
+            self._garble = (b"", b"")
         if self._cut_after is not None and self.sent > self._cut_after:
             data = data[: len(data) - (self.sent - self._cut_after)]
             os.close(self._outer)
@@ -168,5 +182,9 @@ class PtyBoard:
         if data:
             os.write(self._inner, data)
 
-    def _stop_spinning(self) -> None:
-        select.select([self._inner], [], [], 0.01)
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 4096)
+    except OSError:
+        return b""

@@ -37,7 +37,7 @@ _KNOCKS: Final = 3
 _KNOCKS_AFTER_RESET: Final = 8
 _RESET_PULSE_SECONDS: Final = 0.1
 _POLL_SECONDS: Final = 0.1
-_READ_SECONDS: Final = 5
+_READ_SECONDS: Final = 2
 # The slowest thing that is asked of a node: LittleFS now and then compacts for 2 to 3 s.
 _RUN_SECONDS: Final = 10
 # 768 bytes are 1 KiB of base64: well inside the heap of a node whose application is loaded.
@@ -193,14 +193,16 @@ class Repl:
 
         Source: ESP32-DevKitC V4 schematic, "Auto program": DTR released and RTS asserted pulls EN low.
         """
+        if self.port.startswith("socket://"):
+            return False  # raw TCP carries no control lines
         try:
             self._transport.serial.dtr = False
             self._transport.serial.rts = True
             time.sleep(_RESET_PULSE_SECONDS)
             self._transport.serial.rts = False
         except OSError:
-            return False  # a pty has no control lines (ENOTTY)
-        return not self.port.startswith("socket://")
+            return False  # a pty has none either (ENOTTY)
+        return True
 
     def _refusal(self, heard: bytes) -> NoAnswer | ReplError:
         remedy = "press RESET on the board and run the command again within 3 s"
@@ -227,9 +229,7 @@ class Repl:
         except (serial.SerialException, OSError) as error:
             raise ReplError(f"{self.port}: the link broke: check the cable and try again") from error
         except (TransportError, struct.error) as error:
-            raise ReplError(
-                f"{self.port}: the board stopped following the REPL's protocol; try again"
-            ) from error
+            raise ReplError(f"{self.port}: the board stopped answering; press RESET and try again") from error
 
 
 def _last_line(raw: bytes) -> str:
