@@ -118,6 +118,41 @@ def test_an_output_high_for_an_hour_is_stuck():
     assert post.light.faults == (None, None)
 
 
+def test_stuck_is_said_each_time():
+    post = Post()
+    post.pir.fail("stuck")
+    post.read()
+    for _ in range(30):
+        post.wake(4 * 3600)
+        with raises(SensorFault):
+            post.read()
+
+
+def test_setting_the_clock_makes_nothing_stuck():
+    for jump in (-7200, 30 * 365 * 86400):
+        post = Post()
+        post.pir.fail("stuck")  # high at both readings, by chance as it were
+        post.read()
+        post.clock.set(post.clock.now() + jump)
+        post.wake(600)
+        assert post.read().triggers == 0
+        post.wake(3700)
+        with raises(SensorFault):
+            post.read()
+
+
+def test_a_clock_near_its_epoch_makes_nothing_stuck():
+    post = Post()
+    post.pir.fail("stuck")
+    post.clock.set(4000)
+    assert post.read().triggers == 0
+
+
+def test_the_pin_that_may_wake_the_node_is_named():
+    post = Post()
+    assert post.light.wake_pin is post.pin
+
+
 def test_a_busy_pavement_is_not_stuck():
     post = Post(*range(100, 7300, 3))
     for _ in range(8):

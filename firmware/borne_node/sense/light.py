@@ -12,6 +12,8 @@ LightReading = namedtuple("LightReading", ("lux", "triggers"))
 
 # No sensor holds its output that long without a break: HC-SR501 300 s at its longest setting, then 2.5 s off.
 _STUCK_S = const(3600)
+# Longer than any pause between two readings (the night's window has 8 hours): the clock was set meanwhile.
+_JUMP_S = const(86400)
 
 _VERSION = const(1)
 # Version; last trigger and since when the pin is high, in unix seconds, 0 for none; triggers not yet read.
@@ -25,12 +27,12 @@ class Light:
 
     Awake, triggers are counted in the pin's interrupt or by calling `poll`. Over a deep sleep the pin wakes
     the node: `woken_by_pin` counts that trigger, `state` keeps the refractory time. `faults` after each
-    reading: that of the light sensor and that of the presence sensor, or None.
+    reading: that of the light sensor and that of the presence sensor, or None. `wake_pin` may wake the node.
     """
 
     def __init__(self, open_lux, pin, settings, clock, state=None, woken_by_pin=False):
         self._open_lux = open_lux
-        self._pin = pin
+        self._pin = self.wake_pin = pin
         last, self._high_since, unread = _parse(state)
         self._pulses = Pulses(pin, clock, settings["refractory_s"], last or None, unread)
         self._edges = 0
@@ -61,11 +63,13 @@ class Light:
     def _check_pin(self, now):
         """Raises SensorFault when the output has been high for an hour without an edge."""
         edges = self._pulses.edges
+        high_s = now - self._high_since
         if not self._pin.value():
             self._high_since = 0
-        elif not self._high_since or edges != self._edges or now < self._high_since:
+        elif not self._high_since or edges != self._edges or not 0 <= high_s < _JUMP_S:
             self._high_since = now
-        elif now - self._high_since >= _STUCK_S:
+        elif high_s >= _STUCK_S:
+            self._high_since = now - _STUCK_S
             fault = SensorFault("presence", "stuck")
             self.faults = (self.faults[0], fault)
             raise fault
