@@ -9,21 +9,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
 from borne.decoding import listen as library
-from borne.decoding.listen import Heard, Shown
-
-# What the gate did to a value, as sign and as style.
-SIGNS = {"noised": "~", "coarse": "≈", "suppressed": "", "unknown": "", "overflow": "", "": ""}
-STYLES = {
-    "noised": "yellow",
-    "coarse": "cyan",
-    "suppressed": "magenta",
-    "unknown": "dim",
-    "overflow": "red",
-    "": "",
-}
 
 
 def listen(
@@ -40,29 +27,8 @@ def listen(
         if as_json:
             print(json.dumps(library.as_json(heard, now), ensure_ascii=False), flush=True)
         else:
-            console.print(line(heard, now))
+            console.print(library.line(heard, now))
 
 
 def _note(text: str) -> None:
     print(f"borne: {text}", file=sys.stderr, flush=True)
-
-
-def line(heard: Heard, received: int) -> Text:
-    """One message as one line."""
-    text = Text(f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(received))}  ")
-    text.append(f"{heard.name:<12}", "bold")
-    if heard.report is None:
-        return text.append(f"  not decoded: {heard.reason}  {heard.payload.hex()}", "red")
-    text.append(f"  {heard.report.kind:<12}  ")
-    return text.append_text(values(library.shown(heard.report))).append(f"  {len(heard.payload)} B", "dim")
-
-
-def values(all_shown: tuple[Shown, ...], *, unknown: bool = True) -> Text:
-    """The values of a report with their marks. Without `unknown`, those that nobody measured are left out."""
-    parts = [_value(one) for one in all_shown if unknown or one.mark != "unknown"]
-    return Text(", ").join(parts)
-
-
-def _value(one: Shown) -> Text:
-    text = Text(f"{one.name.replace('_', ' ')} ")
-    return text.append(SIGNS[one.mark] + one.text, STYLES[one.mark])

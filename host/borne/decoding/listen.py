@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import queue
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from types import TracebackType
@@ -13,6 +14,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
+from rich.text import Text
 
 from borne.decoding.report import OVERFLOW, SUPPRESSED, Report, Value, decode
 from borne.decoding.table import Field
@@ -259,6 +261,37 @@ def _lux(number: int) -> str:
     if number == len(LUX_BOUNDS):
         return f"> {LUX_BOUNDS[-1]} lx"
     return f"{LUX_BOUNDS[number - 1]}-{LUX_BOUNDS[number]} lx"
+
+
+# What the gate did to a value, as a sign before it and as a style.
+SIGNS: dict[Mark, str] = {"noised": "~", "coarse": "≈"}
+STYLES: dict[Mark, str] = {
+    "noised": "yellow",
+    "coarse": "cyan",
+    "suppressed": "magenta",
+    "unknown": "dim",
+    "overflow": "red",
+}
+
+
+def line(heard: Heard, received: int) -> Text:
+    """One message as one line for a terminal. `received` in unix seconds."""
+    text = Text(f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(received))}  ")
+    text.append(f"{heard.name:<10}", "bold")
+    if heard.report is None:
+        return text.append(f"  not decoded: {heard.reason}: {heard.payload.hex()}", "red")
+    text.append(f"  {heard.report.kind:<12}  ")
+    return text.append_text(marked(shown(heard.report))).append(f"  {len(heard.payload)} B", "dim")
+
+
+def marked(values: Iterable[Shown]) -> Text:
+    """Values with their marks, in one line."""
+    return Text(", ").join(
+        Text(f"{one.name.replace('_', ' ')} ").append(
+            SIGNS.get(one.mark, "") + one.text, STYLES.get(one.mark, "")
+        )
+        for one in values
+    )
 
 
 def as_json(heard: Heard, received: int) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 from math import exp
 
 from borne.virtual.world.chance import DAY_S, HOUR_S, arrivals, by_hour, dice, weekday
@@ -67,23 +69,29 @@ class LampPost:
         """
         edges: list[float] = []
         held = start - 1
-        for t in self._between(1, start - HOUR_S, end):
+        for t in self._between(1, start - 60, end):
             if t > held and t >= start:
                 edges.append(t)
             held = max(held, t + HOLD_S)
         return edges
 
+    def motions(self, start: float) -> Iterator[float]:
+        """When somebody moved before the presence sensor, from `start` on, without end (unix seconds)."""
+        for day in count(int(start // DAY_S)):
+            # Who lingers past midnight belongs to the day before.
+            yield from (t for t in self._between(1, day * DAY_S, (day + 1) * DAY_S) if t >= start)
+
     def presences(self, start: float, end: float, refractory_s: float) -> int:
         """What an ideal node counts in [start, end): none within `refractory_s` of one that counted."""
-        count, blind = 0, start - 1
+        seen, blind = 0, start - 1
         for t in self.triggers(start, end):
             if t >= blind:
-                count, blind = count + 1, t + refractory_s
-        return count
+                seen, blind = seen + 1, t + refractory_s
+        return seen
 
     def _between(self, which: int, start: float, end: float) -> list[float]:
         """People (0) or motions (1) in [start, end)."""
-        days = range(int(start // DAY_S), int(end // DAY_S) + 1)
+        days = range(int(start // DAY_S) - 1, int(end // DAY_S) + 1)
         # Sorted again: who lingers past midnight stands in the day before.
         every = sorted(t for day in days for t in _day(self.seed, self.name, day)[which])
         return every[bisect_left(every, start) : bisect_left(every, end)]

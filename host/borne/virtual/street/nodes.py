@@ -1,0 +1,70 @@
+"""What becomes of an asset: its board's silicon, its settings, its secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from borne.boards import Board
+from borne.errors import BoardError
+from borne.virtual.silicon import I2cChip
+from borne.virtual.silicon.a02yyuw import A02YYUW
+from borne.virtual.silicon.pir import Pir
+from borne.virtual.silicon.qmc5883l import QMC5883L
+from borne.virtual.silicon.tca9548a import TCA9548A
+from borne.virtual.silicon.veml7700 import VEML7700
+from borne.virtual.wiring import Wiring
+from borne.virtual.world import Asset, Container, LampPost, ParkingRow
+from borne.virtual.world.chance import dice
+from borne.virtual.world.light import HOLD_S
+
+SSID = "rue-des-Lilas"
+# What borne_node/hardware.py opens.
+_I2C, _UART = 0, 1
+# A lithium cell in the middle of its life; it does not run down within days.
+_CELL_V = 3.9
+
+
+def number_of(seed: int, asset: Asset, what: str) -> int:
+    """A seed of 31 bits for one part of an asset."""
+    return dice(seed, asset.name, what).getrandbits(31)
+
+
+def mac(seed: int, asset: Asset) -> bytes:
+    """Six bytes, locally administered (IEEE 802-2014, 8.2.2), so that no maker's address is used."""
+    return bytes([0x02]) + dice(seed, asset.name, "mac").randbytes(5)
+
+
+def wiring(seed: int, asset: Asset, board: Board, start: int) -> Wiring:
+    """The chips of an asset's board from `start` on, fed by the street. Raises BoardError: a pin is missing."""
+    noise = partial(number_of, seed, asset)
+    adc: dict[int, Callable[[float], float]] = {}
+    if board.pins.battery_adc is not None and board.battery is not None:
+        tap = _CELL_V / board.battery.divider
+        adc[board.pins.battery_adc] = lambda t: tap
+    if isinstance(asset, Container):
+        return Wiring(uart={_UART: A02YYUW(asset.distance, noise("ranger"))}, adc=adc)
+    if isinstance(asset, ParkingRow):
+        return Wiring(i2c={_I2C: [_magnetometers(asset, noise)]}, adc=adc)
+    if board.pins.pir is None:
+        raise BoardError(f"{board.name}: has no pin for a presence sensor, so it makes no light node")
+    presence = Pir(asset.motions(start), HOLD_S)
+    light = VEML7700(asset.lux, noise("light"))
+    return Wiring(i2c={_I2C: [light]}, pins={board.pins.pir: presence}, adc=adc)
+
+
+def _magnetometers(asset: ParkingRow, noise: Callable[[str], int]) -> I2cChip:
+    chips = [QMC5883L(partial(asset.field, bay), noise(f"bay {bay}")) for bay in range(asset.bays)]
+    return chips[0] if asset.bays == 1 else TCA9548A([[chip] for chip in chips])
+
+
+def settings(asset: Asset, host: str, port: int) -> dict[str, Any]:
+    """What provisioning writes to the asset's node, for a broker at host and port."""
+    common: dict[str, Any] = {"name": asset.name, "kind": asset.kind, "place": asset.place}
+    common |= {"wifi_ssid": SSID, "mqtt_host": host, "mqtt_port": port, "mqtt_user": asset.name}
+    if isinstance(asset, ParkingRow):
+        return common | {"bays": asset.bays}
+    if isinstance(asset, LampPost):
+        return common
+    return common | {"depth_mm": asset.depth_mm, "offset_mm": asset.offset_mm}

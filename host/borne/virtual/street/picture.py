@@ -1,0 +1,214 @@
+"""A street as people see it: a table that lives, lines for a pipe, and a summary in words."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from borne.decoding import listen
+from borne.decoding.listen import Shown, shown
+from borne.errors import UserError
+from borne.virtual import world
+from borne.virtual.street.events import Ended, Event, Passed, Progress, Ready, Reported
+from borne.virtual.street.summary import Line, Measure, Summary
+from borne_node.privacy import policy
+from borne_node.report import schema
+
+# The firmware carries no annotations.
+_ROWS: Any = policy.TABLE
+# Title, header, legend and their frames around the rows of the table.
+_AROUND = 8
+_SVG_WIDTH = 100
+_BAR_WIDTH = 24
+
+
+@dataclass
+class _Row:
+    """What is known of one node so far."""
+
+    ready: Ready | None = None
+    step: str = "wait"
+    fraction: float = 0.0
+    frames: int = 0
+    bytes: int = 0
+    last: Reported | None = None
+
+
+class Picture:
+    """Follows a street's events and can be shown at any time, by rich; `days` is what was asked for."""
+
+    def __init__(self, names: Iterable[str], days: float) -> None:
+        self._rows = {name: _Row() for name in names}
+        self._days = days
+        self._now = world.START
+        self._summary: Summary | None = None
+
+    def watch(self, events: Iterable[Event]) -> Iterator[Event]:
+        """The same events, each noted before it is passed on."""
+        for event in events:
+            self._note(event)
+            yield event
+
+    def _note(self, event: Event) -> None:
+        match event:
+            case Progress(name, step, fraction):
+                self._rows[name].step, self._rows[name].fraction = step, fraction
+            case Ready(asset):
+                self._rows[asset.name].ready = event
+            case Reported(asset, received, heard):
+                row = self._rows[asset.name]
+                row.frames, row.bytes = row.frames + 1, row.bytes + len(heard.payload)
+                self._now = received
+                # Health comes once a day and would hide what the node is there for.
+                if heard.port != schema.HEALTH or row.last is None:
+                    row.last = event
+            case Passed(now):
+                self._now = now
+            case Ended(summary):
+                self._summary = summary
+
+    def line(self, event: Event) -> str | None:
+        """One event as a line of plain text, None for those that are no news or that no two runs share."""
+        match event:
+            case Ready(asset, chip, mac, size, firmware):
+                done = f"{size} bytes flashed and verified; provisioned and read back, firmware {firmware}"
+                return f"{asset.name:<10}  {chip}, MAC {mac}: {done}"
+            case Reported(asset, received, heard):
+                if heard.report is None:
+                    return listen.line(heard, received).plain
+                head = f"{_clock(received)}  {asset.name:<10}  {heard.report.kind:<12}"
+                return f"{head}  {listen.marked(self._shown(event)).plain}  {len(heard.payload)} B"
+            case Ended(summary):
+                return "\n".join(["", *words(summary)])
+        return None
+
+    def save(self, path: Path) -> None:
+        """Write the picture as it stands to an SVG file. Raises UserError."""
+        console = Console(
+            record=True, width=_SVG_WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor"
+        )
+        console.print(self)
+        try:
+            console.save_svg(str(path), title="borne street", unique_id="borne-street")
+        except OSError as error:
+            raise UserError(f"svg: {path}: {error.strerror}") from None
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        room = max(3, (options.height or console.height) - _AROUND) if self._summary is None else None
+        parts: list[RenderableType] = [self._title(), self._table(room), legend()]
+        if self._summary is not None:
+            parts += ["", *(Text(sentence) for sentence in words(self._summary))]
+        yield Group(*parts)
+
+    def _title(self) -> Table:
+        title = Table.grid(padding=(0, 1))
+        share = (self._now - world.START) / (self._days * 86_400)
+        made = sum(row.ready is not None for row in self._rows.values())
+        state = _clock(self._now) if made == len(self._rows) else f"making nodes: {made} of {len(self._rows)}"
+        title.add_row(Text("rue des Lilas", "bold"), Text(state), ProgressBar(1.0, share, _BAR_WIDTH))
+        return title
+
+    def _table(self, room: int | None) -> Table:
+        table = Table(expand=True, pad_edge=False)
+        table.add_column("asset", no_wrap=True)
+        table.add_column("sent", no_wrap=True)
+        table.add_column("released values", ratio=1)
+        table.add_column("bytes", justify="right", no_wrap=True)
+        table.add_column("frames", justify="right", no_wrap=True)
+        rows = list(self._rows.items())
+        for name, row in rows[:room]:
+            table.add_row(name, *self._cells(row))
+        if room is not None and len(rows) > room:
+            table.add_row("...", "", Text(f"and {len(rows) - room} more", "dim"), "", "")
+        return table
+
+    def _cells(self, row: _Row) -> tuple[RenderableType, ...]:
+        if row.last is not None:
+            heard = row.last.heard
+            values = listen.marked(self._shown(row.last, brief=True))
+            if heard.report is None:
+                values = Text(f"not decoded: {heard.reason}", "red")
+            sent = time.strftime("%H:%M", time.gmtime(row.last.received))
+            return sent, values, str(len(heard.payload)), str(row.frames)
+        if row.ready is not None:
+            return "", Text("provisioned and read back; no report yet", "dim"), "", "0"
+        bar = Table.grid(padding=(0, 1))
+        bar.add_row(f"{row.step:<9}", ProgressBar(1.0, row.fraction, _BAR_WIDTH), f"{row.fraction:>4.0%}")
+        return "", bar, "", ""
+
+    def _shown(self, event: Reported, *, brief: bool = False) -> Iterator[Shown]:
+        """Values for people. `brief` leaves out those that nothing measures."""
+        report = event.heard.report
+        for one in shown(report) if report else ():
+            if one.name == "settings_hash":
+                # It covers the broker's port, which differs from run to run: what counts is whether it is
+                # right.
+                ready = self._rows[event.asset.name].ready
+                right = ready is not None and one.text == ready.settings_hash
+                yield replace(one, name="settings", text="as provisioned" if right else "not as provisioned")
+            elif not (brief and one.mark == "unknown"):
+                yield one
+
+
+def legend() -> Text:
+    text = Text("~ noised", listen.STYLES["noised"])
+    text.append("   ≈ coarsened", listen.STYLES["coarse"])
+    return text.append("   suppressed: withheld by the gate", listen.STYLES["suppressed"])
+
+
+def _clock(t: int) -> str:
+    return time.strftime("%a %Y-%m-%d %H:%M", time.gmtime(t))
+
+
+def words(summary: Summary) -> list[str]:
+    """The summary in sentences, without styles."""
+    days = "1 day" if summary.days == 1 else f"{summary.days:g} days"
+    lines = [f"Released against what truly happened: seed {summary.seed}, {days}"]
+    for line in summary.lines:
+        lines += _asset(line, summary.days)
+    lines += ["", *_noise(summary)]
+    return lines
+
+
+def _asset(line: Line, days: float) -> Iterator[str]:
+    frames, size = line.frames / days, line.bytes / days
+    rest = [f"{line.faults} faults"] * bool(line.faults) + [f"{line.undecodable} not decoded"] * bool(
+        line.undecodable
+    )
+    traffic = ", ".join(
+        [f"{frames:.0f} frames and {size:.0f} bytes a day", f"{line.windows} windows due", *rest]
+    )
+    yield f"  {line.asset.name:<10}  {line.profile:<5}  {traffic}"
+    for measure in line.measures:
+        yield f"{'':14}{_measure(measure)}"
+
+
+def _measure(one: Measure) -> str:
+    counts = [f"{len(one.pairs)} released", f"{one.suppressed} suppressed", f"{one.unknown} unknown"]
+    told = ", ".join(count for count in counts if not count.startswith("0 ") or "released" in count)
+    if one.error is None:
+        return f"{one.what}: {told}"
+    if one.what == "presence":
+        told += f"; {one.released_total:.0f} in all, truly {one.true_total:.0f}"
+    return f"{one.what}: off by {one.error:.2f} {one.unit} on average ({one.expected}); {told}"
+
+
+def _noise(summary: Summary) -> Iterator[str]:
+    """What the gate did, from the policy that the nodes ran."""
+    profiles = {(line.asset.kind, line.profile) for line in summary.lines}
+    for row in _ROWS:
+        if (row.kind, row.profile) in profiles and row.epsilon:
+            epsilon = row.epsilon[0] / row.epsilon[1]
+            yield f"  ~ {row.profile}: discrete Laplace noise, epsilon {epsilon:g} per {row.unit} and window"
+    yield "  Noise is drawn on the node before it sends: a count says how busy the street was, and not whether one"
+    yield "  car or one person was there. Suppressed are counts below the policy's threshold and windows that the"
+    yield "  node did not see whole."

@@ -1,0 +1,251 @@
+"""Plays a street: boards are made into nodes, time runs, reports arrive."""
+
+from __future__ import annotations
+
+import queue
+import secrets
+import tempfile
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from borne import boards
+from borne.boards import Board
+from borne.decoding.listen import Broker, Subscriber
+from borne.errors import BrokerError, DeviceError, UserError
+from borne.flashing import esptool, node
+from borne.flashing.image import Region
+from borne.fleet.provision import Provisioned, check, provision
+from borne.virtual import world
+from borne.virtual.board import VirtualBoard
+from borne.virtual.broker import EmbeddedBroker
+from borne.virtual.clock import SimClock
+from borne.virtual.street import nodes
+from borne.virtual.street.events import Ended, Event, Passed, Progress, Ready, Reported
+from borne.virtual.street.summary import Summary, Tally
+from borne.virtual.world import Asset
+
+BOARD = "esp32-devkitc"
+MOST_DAYS = 366
+
+_DAY_S = 86_400
+_SLICE_S = 300
+# esptool and mpremote mostly wait for their board, but each is a Python of its own to start.
+_AT_ONCE = 2
+_LOOK_UP_S = 0.1
+# A message that the broker has acknowledged is milliseconds from its subscriber.
+_HAND_ON_S = 10.0
+# What the firmware prints when it opens its boot window of 3 s (borne_node/hardware.py), and seconds from
+# power on into the midst of it.
+_BOOTED = b"waiting 3 s for a host"
+_BOOT_S = 3.0
+# The names of the steps that borne.fleet.provision tells.
+_PROVISION_STEPS = ("connect", "secrets", "settings", "restart")
+
+_T = TypeVar("_T")
+_Tell = Callable[[str, float], None]
+
+
+class _Stopped(Exception):
+    """Somebody else ended the run: breaks off what a worker thread is doing."""
+
+
+@dataclass(frozen=True)
+class _Node:
+    asset: Asset
+    board: VirtualBoard
+    settings: dict[str, Any]
+    secrets: dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class _Street:
+    """Everything that is the same for all nodes of a run."""
+
+    seed: int
+    assets: tuple[Asset, ...]
+    board: Board
+    regions: Sequence[Region]
+    broker: EmbeddedBroker
+    clock: SimClock
+    folder: Path
+
+
+def play(
+    seed: int = 7,
+    days: float = 1.0,
+    count: int = 3,
+    *,
+    folder: Path | None = None,
+    board: str = BOARD,
+    image: Path | None = None,
+) -> Generator[Event, None, None]:
+    """Play `count` nodes (1 to 50) for so many days (up to 366) and tell what happens.
+
+    Flash files go into `folder` and stay there, or into a temporary one. Whatever ends it - its end, an
+    error, the generator's close, Ctrl-C - leaves nothing running. Raises UserError, ImageError, DeviceError
+    and its kind.
+    """
+    _check(days, count)
+    loaded = boards.load(board)
+    regions = node.regions(loaded, image)
+    with ExitStack() as stack:
+        if folder is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="borne-street-")))
+        broker = stack.enter_context(EmbeddedBroker())
+        street = _Street(
+            seed, world.assets(seed, count), loaded, regions, broker, SimClock(world.START), folder
+        )
+        subscriber = stack.enter_context(_subscriber(broker))
+        made = [_node(street, asset, stack) for asset in street.assets]
+        yield from _prepare(street, made)
+        yield from _run(street, made, subscriber, world.START + round(days * _DAY_S))
+
+
+def _check(days: float, count: int) -> None:
+    if not 1 <= count <= world.MOST_ASSETS:
+        raise UserError(f"nodes: {count} is not between 1 and {world.MOST_ASSETS}")
+    if not 0 < days <= MOST_DAYS:
+        raise UserError(f"days: {days:g} is not between 0 and {MOST_DAYS}")
+
+
+def _subscriber(broker: EmbeddedBroker) -> Subscriber:
+    password = secrets.token_urlsafe()
+    broker.allow("street", password, everything=True)
+    return Subscriber(Broker(broker.host, broker.port, user="street"), password)
+
+
+def _node(street: _Street, asset: Asset, stack: ExitStack) -> _Node:
+    """A bare board for an asset, with an account at the broker; nothing is powered yet."""
+    wifi, mqtt = secrets.token_urlsafe(), secrets.token_urlsafe()
+    street.broker.allow(asset.name, mqtt)
+    folder = street.folder / asset.name
+    folder.mkdir(parents=True, exist_ok=True)
+    board = VirtualBoard(
+        folder,
+        chip=street.board.chip,
+        flash_size=street.board.flash_bytes,
+        mac=nodes.mac(street.seed, asset),
+        wiring=nodes.wiring(street.seed, asset, street.board, world.START),
+        clock=street.clock,
+        entropy_seed=nodes.number_of(street.seed, asset, "entropy"),
+        access_points={nodes.SSID: wifi},
+    )
+    given = nodes.settings(asset, street.broker.host, street.broker.port)
+    hidden = {"wifi_password": wifi.encode(), "mqtt_password": mqtt.encode()}
+    return _Node(asset, stack.enter_context(board), check(given, hidden)[0], hidden)
+
+
+def _prepare(street: _Street, made: Sequence[_Node]) -> Generator[Event, None, None]:
+    """Make nodes of the boards with the tools that a maker would use; Ready comes in the order of the street."""
+    flashed = yield from _each(made, lambda one, tell: _flash(street, one, tell))
+    street.clock.run_for(_BOOT_S)
+    for one in made:
+        if _BOOTED not in one.board.printed:
+            raise DeviceError(
+                f"{one.asset.name}: was flashed and does not start; it says: {_last(one.board)!r}"
+            )
+    provisioned = yield from _each(made, _provision)
+    for one, image, done in zip(made, flashed, provisioned, strict=True):
+        yield Ready(one.asset, image.chip, image.mac, image.bytes, done.firmware, done.digest[:8])
+
+
+def _each(made: Sequence[_Node], work: Callable[[_Node, _Tell], _T]) -> Generator[Event, None, list[_T]]:
+    """Do `work` for every node, some at once, passing on what it tells; gives the results in order.
+
+    Where one fails or the generator is closed, the others are broken off.
+    """
+    told: queue.Queue[Progress] = queue.Queue()
+    stop = threading.Event()
+
+    def do(one: _Node) -> _T:
+        def tell(step: str, fraction: float) -> None:
+            if stop.is_set():
+                raise _Stopped
+            told.put(Progress(one.asset.name, step, fraction))
+
+        tell("wait", 0.0)
+        return work(one, tell)
+
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="board") as pool:
+        results = [pool.submit(do, one) for one in made]
+        try:
+            for result in results:
+                yield from _watch(result, told)
+            return [result.result() for result in results]
+        finally:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+
+
+def _watch(result: Future[_T], told: queue.Queue[Progress]) -> Iterator[Event]:
+    """What is told until one result is there. Raises what its work raised."""
+    while not result.done() or not told.empty():
+        with suppress(queue.Empty):
+            yield told.get(timeout=_LOOK_UP_S)
+    result.result()
+
+
+def _flash(street: _Street, one: _Node, tell: _Tell) -> esptool.Flashed:
+    one.board.power_on()
+    return esptool.flash(
+        one.board.port, street.board, street.regions, progress=lambda fraction: tell("flash", fraction)
+    )
+
+
+def _provision(one: _Node, tell: _Tell) -> Provisioned:
+    given = {name: value for name, value in one.settings.items() if name != "slot"}
+    steps = len(_PROVISION_STEPS)
+    done = provision(
+        one.board.port,
+        given,
+        one.secrets,
+        lambda step: tell("provision", _PROVISION_STEPS.index(step) / steps),
+    )
+    tell("provision", 1.0)
+    return done
+
+
+def _last(board: VirtualBoard) -> str:
+    lines = board.printed.decode(errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def _run(street: _Street, made: Sequence[_Node], subscriber: Subscriber, end: int) -> Iterator[Event]:
+    tallies = {one.asset.name: Tally(one.asset, one.settings, world.START, end) for one in made}
+    arrivals = _Arrivals(street.broker, subscriber)
+    for until in [*range(world.START + _SLICE_S, end, _SLICE_S), end]:
+        while street.clock.step(until * 1_000_000):
+            for heard in arrivals.new():
+                now, tally = int(street.clock.now), tallies[heard.name]
+                tally.add(now, heard)
+                yield Reported(tally.asset, now, heard)
+        street.clock.run_until(until)
+        yield Passed(until)
+    for one in made:
+        one.board.power_off()
+    lines = tuple(tally.line() for tally in tallies.values())
+    yield Ended(Summary(street.seed, (end - world.START) / _DAY_S, lines))
+
+
+class _Arrivals:
+    """What arrived since the last look. Waits for all that the broker has acknowledged: so each report has
+    the time at which its node was awake, and the order does not depend on how fast this computer is.
+    """
+
+    def __init__(self, broker: EmbeddedBroker, subscriber: Subscriber) -> None:
+        self._broker = broker
+        self._subscriber = subscriber
+        self._count = 0
+
+    def new(self) -> Iterator[Any]:
+        while self._count < self._broker.handed_on:
+            heard = self._subscriber.next(_HAND_ON_S)
+            if heard is None:
+                raise BrokerError("the embedded broker acknowledged a report and did not hand it on")
+            self._count += 1
+            yield heard
