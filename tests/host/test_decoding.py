@@ -83,6 +83,33 @@ def test_a_late_report_finds_its_time() -> None:
     assert decode(codec.encode(5, None, (5,)), 5).started(0) is None
 
 
+@pytest.mark.parametrize("port", [30 + 64, 10 + 2 * 64])
+def test_a_later_version_is_refused_by_name(port: int) -> None:
+    with pytest.raises(
+        DecodeError, match=rf"port {port}: is of format version [23], this decoder knows version 1"
+    ):
+        decode(bytes(3), port)
+    with pytest.raises(DecodeError, match="port 31: is no port of format version 1"):
+        decode(bytes(3), 31)
+
+
+@pytest.mark.parametrize(
+    ("port", "values", "where"),
+    [
+        (30, ("full", 0, False, False), "port 30, byte 1, bit 7: level cannot be 'full'"),
+        (30, (35, 0, "no", False), "port 30, byte 2, bit 3: tilt cannot be 'no'"),
+        (20, (1, 1, "broken", 5, 5), "port 20, byte 2, bit 1: lamp cannot be 'broken'"),
+        (5, ("sing",), "port 5, byte 0, bit 7: command cannot be 'sing'"),
+        (30, (35, 0, False), "port 30, byte 2, bit 1: fire is missing"),
+        (30, (None, 0, False, False, 1), "port 30: takes 4 values, not 5"),
+    ],
+)
+def test_values_that_no_frame_can_say_are_refused(port: int, values: tuple[Any, ...], where: str) -> None:
+    with pytest.raises(DecodeError) as caught:
+        encode(port, None if port == 5 else 0, values)
+    assert str(caught.value) == where
+
+
 def test_history_is_labelled_and_numbered() -> None:
     payload = encode(30, 1, (35, 21, False, True), ((30, 20, False, False), (30, OVERFLOW, None, None)), 12)
     report = decode(payload, 30)
@@ -167,6 +194,12 @@ def test_a_field_without_a_meaning_is_refused() -> None:
     assert build(table, {}, rows)[30].fields[0].unit == "%"
     with pytest.raises(ValueError, match="do not exist"):
         build(table, {}, rows | {(30, "lid"): rows[30, "level"]})
+
+
+def test_fields_fill_whole_bytes() -> None:
+    table = {30: ("fill", 14400, 8, 0, (("level", 7, 0, 1, 100, 0, 1),))}
+    with pytest.raises(ValueError, match="whole bytes"):
+        build(table, {}, {(30, "level"): meaning.ROWS[30, "level"]})
 
 
 def test_labels_match_what_the_node_calls_them() -> None:

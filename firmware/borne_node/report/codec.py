@@ -9,7 +9,7 @@ from borne_node.report import schema
 from borne_node.report.bits import put, take
 from borne_node.report.schema import OVERFLOW, SUPPRESSED, FrameError
 
-# values, and each entry of history, are flat tuples in the order of schema.names(port); history is newest
+# values, and each entry of history, are flat tuples in the order of meaning.names(port); history is newest
 # first: the windows window - 1, window - 2, ... (modulo the width of the index).
 Frame = namedtuple("Frame", ("port", "window", "values", "history"))
 
@@ -19,7 +19,7 @@ def encode(port, window, values, history=None, room=None):
 
     window   number of the window (unix seconds // schema.layout(port).window_s; more than fits is cut off),
              or None where the port has none
-    values   int, None (unknown), SUPPRESSED or OVERFLOW for each of schema.names(port), bytes for raw
+    values   int, None (unknown), SUPPRESSED or OVERFLOW for each of meaning.names(port), bytes for raw
              fields. Numbers are rounded to the field's step; beyond its range they become OVERFLOW where the
              field has that code. Bays left out at the end are unknown.
     history  None: the bare frame. A sequence, also an empty one: released values of earlier windows, newest
@@ -35,19 +35,19 @@ def encode(port, window, values, history=None, room=None):
 
 
 def encode_into(buffer, port, window, values, history=None, room=None):
-    """The same into a buffer that may be longer, without touching the heap; returns the bytes used."""
+    """The same into a buffer, without touching the heap; returns the bytes used. A shorter buffer:
+    IndexError.
+    """
     used = frame_size(port, values, history, room)
-    if len(buffer) < used:
-        raise FrameError(port, None, None, "needs %d bytes, the buffer has %d" % (used, len(buffer)))
     for n in range(used):
         buffer[n] = 0
     _, _, bits, _, fields = schema.row(port)
     if (window is None) != (bits == 0):
-        raise FrameError(port, 0, 7, "has no window" if window is not None else "needs a window")
+        raise FrameError(port, 0, 7, "has a window or has none")
     position = put(buffer, 0, bits, window) if bits else 0
     position = _put_fields(buffer, position, port, fields, values, 0)
     taken = slots(fields)
-    following = schema.variants(port)
+    following = schema.VARIANTS.get(port)
     if following is not None:
         rest = _variant(port, following, values)
         _put_fields(buffer, position, port, rest, values, taken)
@@ -64,7 +64,7 @@ def encode_into(buffer, port, window, values, history=None, room=None):
 def frame_size(port, values, history=None, room=None):
     """Bytes that encode will need. Of the values only the command of a command matters."""
     size = schema.size(port)
-    following = schema.variants(port)
+    following = schema.VARIANTS.get(port)
     if following is not None:
         for field in _variant(port, following, values):
             size += field[1] >> 3
@@ -81,25 +81,24 @@ def decode(port, payload):
     _, _, bits, history_room, fields = schema.row(port)
     size = schema.size(port)
     if len(payload) < size:
-        raise FrameError(port, len(payload), None, "ends early: a report has %d bytes" % size)
+        raise FrameError(port, len(payload), None, "has %d bytes, not %d" % (size, len(payload)))
     window = take(payload, 0, bits) if bits else None
     values = []
     position = _take_fields(payload, bits, port, fields, values)
-    following = schema.variants(port)
+    following = schema.VARIANTS.get(port)
     if following is not None:
         rest = _variant(port, following, values)
         size = (position + sum(field[1] for field in rest)) >> 3
         if len(payload) < size:
-            raise FrameError(port, len(payload), None, "ends early: this command has %d bytes" % size)
+            raise FrameError(port, len(payload), None, "has %d bytes, not %d" % (size, len(payload)))
         position = _take_fields(payload, position, port, rest, values)
-    _refuse_spare(payload, position, size, port)
     history = ()
     if len(payload) > size:
         if not history_room:
-            raise FrameError(port, size, None, "is longer than its %d bytes" % size)
-        from borne_node.report import history as coder
+            raise FrameError(port, size, None, "has %d bytes, not %d" % (size, len(payload)))
+        from borne_node.report.reader import read
 
-        history = coder.read(payload, size, port, fields, values)
+        history = read(payload, size, port, fields, values)
     return Frame(port, window, tuple(values), history)
 
 
@@ -126,22 +125,9 @@ def _put_fields(buffer, position, port, fields, values, taken):
                 value = values[taken]
             elif field[6] == 1:
                 raise FrameError(port, position >> 3, 7 - (position & 7), "%s is missing" % field[0])
-            if field[4] == schema.RAW:
-                _put_raw(buffer, position, port, field, value)
-            else:
-                put(buffer, position, field[1], to_code(port, position, field, value))
-            position += field[1]
+            position = put(buffer, position, field[1], to_code(port, position, field, value))
             taken += 1
     return position
-
-
-def _put_raw(buffer, position, port, field, value):
-    if not isinstance(value, (bytes, bytearray)) or len(value) * 8 != field[1]:
-        raise FrameError(
-            port, position >> 3, 7 - (position & 7), "%s must be %d bytes" % (field[0], field[1] >> 3)
-        )
-    for byte in value:
-        position = put(buffer, position, 8, byte)
 
 
 def to_code(port, position, field, value):
@@ -151,24 +137,26 @@ def to_code(port, position, field, value):
     if value is None:
         if reserved & schema.UNKNOWN_CODE:
             return top
-        reason = "%s must be known" % name
     elif value is SUPPRESSED:
         if reserved & schema.SUPPRESSED_CODE:
             return top - 1
-        reason = "%s cannot be suppressed" % name
+    elif last == schema.RAW:
+        if len(value) * 8 == width:
+            return int.from_bytes(value, "big")
     else:
         code = last + 1 if value is OVERFLOW else (value - offset + (step >> 1)) // step
         if 0 <= code <= last:
             return code
         if reserved & schema.OVERFLOW_CODE:
             return top - 2
-        reason = "%s cannot be %s" % (name, value)
-    raise FrameError(port, position >> 3, 7 - (position & 7), reason)
+    raise FrameError(port, position >> 3, 7 - (position & 7), "%s cannot be %s" % (name, value))
 
 
 def from_code(port, position, field, code):
     """The value of a wire code. Raises FrameError for a code without meaning."""
     name, width, offset, step, last, reserved, _ = field
+    if last == schema.RAW:
+        return code.to_bytes(width >> 3, "big")
     if code <= last:
         return offset + step * code
     below = (1 << width) - 1 - code
@@ -185,16 +173,6 @@ def _take_fields(payload, position, port, fields, values):
     for field in fields:
         width = field[1]
         for _ in range(field[6]):
-            if field[4] == schema.RAW:
-                values.append(bytes([take(payload, position + at, 8) for at in range(0, width, 8)]))
-            else:
-                values.append(from_code(port, position, field, take(payload, position, width)))
+            values.append(from_code(port, position, field, take(payload, position, width)))
             position += width
     return position
-
-
-def _refuse_spare(payload, position, size, port):
-    while position < size << 3:
-        if take(payload, position, 1):
-            raise FrameError(port, position >> 3, 7 - (position & 7), "spare bit is set")
-        position += 1

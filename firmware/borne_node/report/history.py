@@ -1,36 +1,66 @@
 """Earlier windows behind the current one, as tight as an adaptive model of each field makes them.
 
-A binary range coder with carry (G. N. N. Martin, 1979; the byte-wise form of LZMA) whose probabilities adapt
-while the frame is read. No number reaches 2**28, so none leaves the small integers of a 32-bit MicroPython.
+A binary range coder with carry (G. N. N. Martin, 1979; the byte-wise form of LZMA) whose probabilities start
+from PRIORS and adapt while the frame is read. No number reaches 2**28, so none leaves the small integers of
+a 32-bit MicroPython.
 
-For each window: one decision "another window follows", then field by field how the wire code differs from
-that of the next newer window. All-zero bytes say "no further window", so padding costs nothing; and what
-stands behind the last window must be what this encoder would have written: other bytes are refused.
+For each window: "another one follows", "it is a gap" (all unknown: the node was not there), else slot by
+slot how the wire code differs from that of the next newer window. All-zero bytes say "no further window", so
+padding costs nothing. What stands behind the last window must be what this encoder would have written:
+reader.py refuses other bytes.
 """
 
 from array import array
 
 from borne_node.compat import const
-from borne_node.report.codec import from_code, slots, to_code
-from borne_node.report.schema import FrameError
+from borne_node.report.codec import slots, to_code
 
-_TOP = const(1 << 24)
-_LOW = const(1 << 16)
-_RATE = const(4)  # a probability moves a 16th of the way at each decision
-_MOST = const(255)  # windows in one frame; also what an 8-bit window index can tell apart
+TOP = const(1 << 24)
+LOW = const(1 << 16)
+MOST = const(255)  # windows in one frame: what an 8-bit window index can tell apart
+_RATE = const(5)  # a probability moves a 32nd of the way at each decision
+_WIDEST = const(9)  # bits behind the first one of a difference; fields with history have at most 10
 
-# Contexts of a field; all slots of a row that counts several share one set, so that all bays learn together.
-_SET = const(16)
-_CHANGED = const(0)  # two: the newer window had not, had changed
-_RESERVED = const(2)
-_DOWN = const(3)
-_LENGTH = const(4)  # twelve: the unary prefix of the Elias gamma code of the difference
+# Decisions of a window, then sets of decisions, one for each row; slots of a row share it, so that all bays
+# learn together.
+FOLLOWS = const(0)
+_GAP = const(1)  # 2: the newer window was none, was one
+FIRST_SET = const(4)
+SET = const(32)
+_CHANGED = const(
+    0
+)  # 4, by class of the old code: inside the scale, at its low end, at its high end, reserved
+_RESERVED = const(4)  # 2: the old code was a number, was reserved
+_WHICH = const(6)  # 2: not unknown, not suppressed
+_MOVED = const(8)  # back from a reserved code: not to the number before it
+_DOWN = const(9)  # 3, by what the newer step did: nothing, up, down
+_HALF = const(12)  # 4: first bit behind the leading one of the difference, by its length
+_FAR = const(16)  # 4, by class: the difference is not 1
+_LONGER = const(19)  # 1 ... 8 added: its length goes on
 
-# First probabilities of a 0 ("no"), in 4096ths.
-_FOLLOWS_0 = const(512)
-_CHANGED_0 = const(3072)
-_RESERVED_0 = const(3968)
-_EVEN = const(2048)
+# First probabilities of "no", in 256ths, in the order above, of every row; the other cells start even.
+# bench/decoding_history.py measures them on simulated streets and prints this table.
+COMMON = (16, 250, 64)
+PRIORS = {
+    30: (
+        b"\xa7\x28\xc4\x80\xfe\x80\x80\x80\x80\x07\x02\x10\xfe\x80\x02\xfe\xe7\x02\xed\x80\x7c\x02\x77\xfe",
+        b"\x17\x80\x80\x80\xfe\x80\x80\x80\x80\x7e\xae\x4d\x89\xd3\xfe\x80\x3e\x80\x80\x80\x90\xfe\xfe",
+        b"\x80\x80\x80\xfe",
+        b"\x80\x80\x80\xfe",
+    ),
+    10: (
+        b"\x3b\x6b\x80\x80\xfe\x80\x80\x80\x80\x71\x45\xa0\xac\xe1\xfc\x80\x7f\x76\x80\x80\xd2\xfe\xfc",
+        b"\xfe\x80\x80\x80\xfe\x80\x80\x80\x80\x19\x80\xfd\x80\x80\x80\x80\xfe",
+    ),
+    11: (b"\x20\xcb\x89\xfe\xfe\x80\x80\x80\x80\x77\x90\x68\x97\xfe\x80\x80\x78\x4f\x56\x80\xdc\xfe",),
+    20: (
+        b"\x06\x80\x80\x88\xeb\xfe\x02\xfe\x10\x83\x8b\x70\x81\x89\x8f\xae\x0f\x80\x80\x20\x1e\x3a\x70\xc1\xc1\xab\xde\xda",
+        b"\x92\x80\x99\x80\xfe\x80\x80\x80\x80\x8d\xdc\x39\x69\xfe\x80\x80\xa3\x80\xfe\x80\x29\xfe",
+        b"\x80\x80\x80\xfe",
+        b"\x80\x80\x80\xfe",
+        b"\x80\x80\x80\xfe",
+    ),
+}
 
 
 def write(buffer, start, stop, port, fields, values, history):
@@ -42,125 +72,141 @@ def write(buffer, start, stop, port, fields, values, history):
     coder.at = start
     for n in range(count):
         coder.window(history[n])
-    if count < _MOST:
-        coder.decide(0, 0)
+    if count < MOST:
+        coder.decide(FOLLOWS, 0)
     coder.flush()
 
 
-def read(payload, start, port, fields, values):
-    """The tuples of values of the earlier windows, newest first. Raises FrameError at the block's first
-    byte.
+class Model:
+    """What writer and reader share: which decisions describe a window, and how likely each is.
+
+    The writer's `decide(cell, bit)` and `half(bit)` code the bit they are given; the reader's ignore it;
+    both return the true one.
     """
-    return _Reader(port, fields, values, payload, start).windows()
-
-
-class _Model:
-    """What writer and reader share: which decisions describe a window, and how likely each is."""
 
     def __init__(self, port, fields, values):
         self.port = port
         self.fields = fields
-        self.start = 0
         self.newest = [0] * slots(fields)
-        self._codes(values, self.newest)
+        self.set_codes(values, self.newest)
         self.target = [0] * len(self.newest)
         self.codes = [0] * len(self.newest)
-        self.changed = bytearray(len(self.newest))
-        self.chances = array("H", bytes(2 * _SET * (len(fields) + 1)))
+        self.numbers = [0] * len(self.newest)
+        self.steps = bytearray(len(self.newest))
+        self.chances = array("H", bytes(2 * (FIRST_SET + SET * len(fields))))
         self.reset()
 
     def reset(self):
         for n in range(len(self.chances)):
-            self.chances[n] = _EVEN
-        self.chances[0] = _FOLLOWS_0
-        for base in range(_SET, len(self.chances), _SET):
-            self.chances[base + _CHANGED] = _CHANGED_0
-            self.chances[base + _RESERVED] = _RESERVED_0
-        for n in range(len(self.codes)):
-            self.codes[n] = self.newest[n]
-            self.changed[n] = 0
+            self.chances[n] = 2048
+        cell = FIRST_SET
+        for priors in PRIORS.get(self.port, ()):
+            for n in range(len(priors)):
+                self.chances[cell + n] = 16 * priors[n]
+            cell += SET
+        for n in range(len(COMMON)):
+            self.chances[n] = 16 * COMMON[n]
+        slot = 0
+        for field in self.fields:
+            for _ in range(field[6]):
+                code = self.newest[slot]
+                self.codes[slot] = code
+                self.numbers[slot] = code if code <= field[4] else 0
+                self.steps[slot] = 0
+                slot += 1
+        self.gap = False
+        self.sound = True  # False: the reader met what no writer writes
         self.low = 0
-        self.range = _TOP
+        self.range = TOP
         self.at = 0
 
-    def _codes(self, values, into):
+    def set_codes(self, values, into):
+        """The wire codes of `values` (None: a window without release); True if all of them are unknown."""
         slot = 0
+        gap = True
         for field in self.fields:
             for _ in range(field[6]):
                 value = values[slot] if values is not None and slot < len(values) else None
                 into[slot] = to_code(self.port, 0, field, value)
+                gap = gap and value is None
                 slot += 1
+        return gap
 
-    def step(self):
-        """Code one window: the writer codes `target`, the reader ignores it; `codes` is it afterwards."""
+    def step(self, gap):
+        """Code one window, `target`; afterwards `codes` is it, unless it is a gap, which is returned."""
+        self.gap = self.decide(_GAP + self.gap, gap)
+        if self.gap:
+            return True
         slot = 0
-        base = 0
+        cell = FIRST_SET
         for _, width, _, _, last, _, count in self.fields:
-            base += _SET
             for _ in range(count):
-                old = self.codes[slot]
-                new = self._symbol(base, width, last, old, self.target[slot], self.changed[slot])
-                self.changed[slot] = new != old
-                self.codes[slot] = new
+                self._slot(slot, cell, (1 << width) - 1, last, self.codes[slot], self.target[slot])
                 slot += 1
+            cell += SET
+        return False
 
-    def _symbol(self, base, width, last, old, new, changed):
-        if not self.decide(base + _CHANGED + changed, new != old):
-            return old
-        top = (1 << width) - 1
-        if self.decide(base + _RESERVED, new > last):
-            new = top - self._plain(2, top - new)
-            fine = new > last
-        elif old > last:
-            new = self._plain(width, new)
-            fine = new <= last
-        else:
+    def _slot(self, slot, cell, top, last, old, new):
+        step = self.steps[slot]
+        self.steps[slot] = 0
+        kind = 3 if old > last else 1 if old == 0 else 2 if old == last else 0
+        if not self.decide(cell + _CHANGED + kind, new != old):
+            return
+        if self.decide(cell + _RESERVED + (old > last), new > last):
+            self.codes[slot] = code = top - self._which(cell + _WHICH, top - new)
+            self.sound = self.sound and code != old
+            return
+        number = self.numbers[slot]
+        if old <= last or self.decide(cell + _MOVED, new != number):
             # At either end of the scale there is one way to go.
-            down = self.decide(base + _DOWN, new < old) if 0 < old < last else old > 0
-            step = self._gamma(base + _LENGTH, old - new if down else new - old)
-            new = old - step if down else old + step
-            fine = 0 <= new <= last
-        if not fine or new == old:
-            self.refuse()
-        return new
+            down = number > 0
+            if 0 < number < last:
+                down = self.decide(cell + _DOWN + step, new < number)
+            size = self._size(cell, kind, number - new if down else new - number)
+            number = number - size if down else number + size
+            self.numbers[slot] = number
+            self.steps[slot] = 2 if down else 1
+            self.sound = self.sound and 0 <= number <= last
+        self.codes[slot] = number
 
-    def _gamma(self, context, number):
+    def _which(self, cell, below):
+        if not self.decide(cell, below != 0):
+            return 0
+        return 1 + self.decide(cell + 1, below != 1)
+
+    def _size(self, cell, kind, size):
+        """Elias gamma: how many bits follow the leading one, then these bits."""
         bits = 0
-        while self.decide(context + bits, number >> bits > 1):
+        here = cell + _FAR + kind
+        while bits < _WIDEST and self.decide(here, size >> bits > 1):
             bits += 1
-            if bits == 11:  # no field is wider
-                self.refuse()
-        return 1 << bits | self._plain(bits, number)
-
-    def _plain(self, bits, number):
-        value = 0
-        while bits:
-            bits -= 1
-            value = value << 1 | self.half(number >> bits & 1)
+            here = cell + _LONGER + bits
+        value = 1
+        for n in range(bits - 1, -1, -1):
+            bit = size >> n & 1
+            bit = self.decide(cell + _HALF + min(bits, 4) - 1, bit) if value == 1 else self.half(bit)
+            value = value << 1 | bit
         return value
 
-    def learn(self, context, bit):
-        chance = self.chances[context]
-        self.chances[context] = chance - (chance >> _RATE) if bit else chance + (4096 - chance >> _RATE)
-
-    def refuse(self):
-        raise FrameError(self.port, self.start, 7, "what follows the report is no history")
+    def learn(self, cell, bit):
+        chance = self.chances[cell]
+        self.chances[cell] = chance - (chance >> _RATE) if bit else chance + (4096 - chance >> _RATE)
 
 
-class _Writer(_Model):
+class _Writer(Model):
     buffer = None  # None: only count the bytes
 
     def fit(self, space, history):
         """How many windows fit into `space` bytes."""
         count = 0
         for values in history:
-            if count == _MOST:
+            if count == MOST:
                 break
             self.window(values)
             # Behind the last window come the decision to stop and one byte that ends the code.
             size = self.at + 1
-            stop = (self.range >> 8) * self.chances[0] >> 4
-            while stop < _LOW:
+            stop = (self.range >> 8) * self.chances[FOLLOWS] >> 4
+            while stop < LOW:
                 stop <<= 8
                 size += 1
             if size > space:
@@ -169,14 +215,12 @@ class _Writer(_Model):
         return count
 
     def window(self, values):
-        self._codes(values, self.target)
-        self.decide(0, 1)
-        self.step()
+        self.decide(FOLLOWS, 1)
+        self.step(self.set_codes(values, self.target))
 
-    def decide(self, context, bit):
-        bound = (self.range >> 8) * self.chances[context] >> 4
-        self._narrow(bound, bit)
-        self.learn(context, bit)
+    def decide(self, cell, bit):
+        self._narrow((self.range >> 8) * self.chances[cell] >> 4, bit)
+        self.learn(cell, bit)
         return bit
 
     def half(self, bit):
@@ -189,86 +233,25 @@ class _Writer(_Model):
             self.range -= bound
         else:
             self.range = bound
-        while self.range < _LOW:
+        while self.range < LOW:
             self._byte()
-            self.low = self.low << 8 & _TOP - 1
+            self.low = self.low << 8 & TOP - 1
             self.range <<= 8
 
     def _byte(self):
         """Move the highest byte of `low` out; the bit above it is a carry into the bytes before."""
         if self.buffer is not None:
             self.buffer[self.at] = self.low >> 16 & 255
-            if self.low >= _TOP:
-                before = self.at - 1
-                while self.buffer[before] == 255:
-                    self.buffer[before] = 0
-                    before -= 1
-                self.buffer[before] += 1
+            before = self.at
+            carry = self.low >= TOP
+            while carry:
+                before -= 1
+                carry = self.buffer[before] == 255
+                self.buffer[before] = self.buffer[before] + 1 & 255
         self.at += 1
 
     def flush(self):
         # The lowest number in the range with sixteen zero bits: one byte says it, the zeros behind it cost
         # nothing.
-        self.low += _LOW - 1
+        self.low += LOW - 1
         self._byte()
-
-
-class _Reader(_Model):
-    def __init__(self, port, fields, values, payload, start):
-        super().__init__(port, fields, values)
-        self.payload = payload
-        self.start = start
-        self.at = start
-        self.value = 0  # the code, less the low end of the range
-        for _ in range(3):
-            self.value = self.value << 8 | self._next()
-
-    def windows(self):
-        found = []
-        while len(found) < _MOST and self.decide(0, 0):
-            self.step()
-            found.append(self._values())
-        # What the writer's flush leaves: sixteen zero bits above its low end, and zero bytes to the end.
-        if (self.value + self.low & _LOW - 1) != 0 or self.value >= _LOW:
-            self.refuse()
-        while self.at < len(self.payload):
-            if self._next():
-                self.refuse()
-        return tuple(found)
-
-    def _values(self):
-        values = []
-        for field in self.fields:
-            for _ in range(field[6]):
-                try:
-                    values.append(from_code(self.port, 0, field, self.codes[len(values)]))
-                except FrameError:
-                    self.refuse()
-        return tuple(values)
-
-    def _next(self):
-        byte = self.payload[self.at] if self.at < len(self.payload) else 0
-        self.at += 1
-        return byte
-
-    def decide(self, context, _):
-        bit = self._narrow((self.range >> 8) * self.chances[context] >> 4)
-        self.learn(context, bit)
-        return bit
-
-    def half(self, _):
-        return self._narrow(self.range >> 1)
-
-    def _narrow(self, bound):
-        bit = self.value >= bound
-        if bit:
-            self.value -= bound
-            self.low = self.low + bound & _TOP - 1
-            self.range -= bound
-        else:
-            self.range = bound
-        while self.range < _LOW:
-            self.value = self.value << 8 | self._next()
-            self.low = self.low << 8 & _TOP - 1
-            self.range <<= 8
-        return bit

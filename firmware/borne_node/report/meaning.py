@@ -6,7 +6,7 @@ borne.decoding.table joins both halves and refuses a row that stands in one only
 
 from collections import namedtuple
 
-from borne_node.report.schema import KINDS, PROFILES, SETTABLE
+from borne_node.report.schema import KINDS, PROFILES, SETTABLE, row
 
 # Privacy classes.
 THING = "thing"  # about the node or the asset; no person's act shows in it
@@ -113,3 +113,11 @@ ROWS = {
     (30, "tilt"): _row("whether the container leans or lies", labels=FLAG, city="WasteContainer.status"),
     (30, "fire"): _row("whether it burns", labels=FLAG, city="WasteContainer.status"),
 }
+
+
+def names(port):
+    """The names of the values in their order; a field of several is numbered from 1: share_1, share_2, ..."""
+    flat = []
+    for name, _, _, _, _, _, count in row(port)[4]:
+        flat.extend([name] if count == 1 else ["%s_%d" % (name, n + 1) for n in range(count)])
+    return tuple(flat)

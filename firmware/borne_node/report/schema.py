@@ -1,10 +1,10 @@
 """The one table of the wire format: every port, every field, every bit.
 
 A frame is the window index (where the port has one), then the fields in the order of the table, bit-packed,
-most significant bit first, then spare zero bits up to the byte, then, where the sender chose so, earlier
-windows (history.py). What a field means in words, its unit, labels, privacy and city mapping stand row by
-row in meaning.py, which the node never loads; borne.decoding.table joins the two and refuses a row that
-stands in one only.
+most significant bit first; together they fill whole bytes. Then, where the sender chose so, earlier windows
+(history.py). What a field means in words, its unit, labels, privacy and city mapping stand row by row in
+meaning.py, which the node never loads; borne.decoding.table joins the two and refuses a row that stands in
+one only.
 
 The fPort says kind and version, so neither costs a byte: version v of number n travels on port n + 64 * (v -
 1), with n from 1 to 63. A field is added by giving the kind a row under its next version's port: an old
@@ -177,7 +177,7 @@ TABLE = {
     ),
 }
 
-# Fields that follow the first one of a port, chosen by its value.
+# Fields that follow the first one of a port, by its value.
 VARIANTS = {
     COMMAND: {
         SET: (("setting", 8, 0, 1, 1, 0, 1), ("value", 16, 0, 1, 65535, 0, 1)),
@@ -193,11 +193,6 @@ VARIANTS = {
 }
 
 
-def ports():
-    """Every port of this version, ascending."""
-    return sorted(TABLE)
-
-
 def layout(port):
     """The Layout of a port. Raises FrameError for one that this version does not know."""
     return Layout(*row(port))
@@ -207,21 +202,8 @@ def row(port):
     """The same as a plain tuple, without building anything: for the encoder."""
     found = TABLE.get(port)
     if found is None:
-        raise FrameError(port, None, None, unknown_port(port))
+        raise FrameError(port, None, None, "is no port of format version %d" % VERSION)
     return found
-
-
-def unknown_port(port):
-    """Why a port is refused, in words."""
-    if isinstance(port, int) and VERSION * PORTS_A_VERSION < port < 224:
-        version = port // PORTS_A_VERSION + 1
-        return "is of format version %d, this decoder knows version %d" % (version, VERSION)
-    return "is no port of format version %d" % VERSION
-
-
-def variants(port):
-    """What follows the first field, by its value: {code: fields}, or None where nothing does."""
-    return VARIANTS.get(port)
 
 
 def size(port):
@@ -230,14 +212,6 @@ def size(port):
     for field in fields:
         bits += field[1] * field[6]
     return (bits + 7) >> 3
-
-
-def names(port):
-    """The names of the values in their order; a field of several is numbered from 1: share_1, share_2, ..."""
-    flat = []
-    for name, _, _, _, _, _, count in row(port)[4]:
-        flat.extend([name] if count == 1 else ["%s_%d" % (name, n + 1) for n in range(count)])
-    return tuple(flat)
 
 
 def lux_class(lux):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
-from borne.decoding.table import Field, Layout, layouts
+from borne.decoding.table import FIRST_RESERVED_PORT, PORTS_A_VERSION, VERSION, Field, Layout, layouts
 from borne.errors import DecodeError
 from borne_node.report import codec
 from borne_node.report.schema import OVERFLOW, SUPPRESSED, FrameError, Marker
@@ -48,7 +48,7 @@ class Report(NamedTuple):
         layout = self.layout
         if not layout.variants:
             return layout.fields
-        return layout.fields + layout.variants[_code(layout.fields[0], self.values[0])]
+        return layout.fields + layout.variants[_code(self.port, layout.fields[0], self.values[0])]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -126,21 +126,33 @@ def decode(payload: bytes, port: int) -> Report:
     if plan is not None and len(payload) == plan.size:
         code = int.from_bytes(payload, "big")
         values = tuple([table[code >> shift & mask] for table, shift, mask in plan.steps])
-        if _REFUSED not in values and not code & plan.spare:
+        if _REFUSED not in values:
             return Report(port, code >> plan.window_shift if plan.window_shift else None, values)
     return _decode_by_table(payload, port)
 
 
 def _decode_by_table(payload: bytes, port: int) -> Report:
     """The node's own decoder, for whatever is not a plain frame, and for the exact place of an error."""
+    layout = layout_of(port)
     try:
         frame = _decode(port, payload)
     except FrameError as error:
         raise DecodeError(error.reason, port=port, byte=error.byte, bit=error.bit) from None
-    layout = layouts()[port]
     fields = layout.fields + layout.variants.get(frame.values[0], ())
     history = tuple(_labelled(fields, values) for values in frame.history)
     return Report(port, frame.window, _labelled(fields, frame.values), history)
+
+
+def layout_of(port: int) -> Layout:
+    """The layout of a port. Raises DecodeError that says of which version a port is that this decoder does
+    not know.
+    """
+    if port in layouts():
+        return layouts()[port]
+    reason = f"is no port of format version {VERSION}"
+    if port % PORTS_A_VERSION in layouts() and port < FIRST_RESERVED_PORT:
+        reason = f"is of format version {port // PORTS_A_VERSION + 1}, this decoder knows version {VERSION}"
+    raise DecodeError(reason, port=port)
 
 
 def _labelled(fields: tuple[Field, ...], values: tuple[Any, ...]) -> tuple[Value, ...]:
@@ -166,30 +178,37 @@ def encode(
 
     Raises DecodeError for values that the frame cannot say.
     """
+    layout = layout_of(port)
+    fields = layout.fields
+    if layout.variants and values:
+        fields += layout.variants.get(_code(port, fields[0], values[0]), ())
+    past = None if history is None else [then and _codes(port, fields, then) for then in history]
     try:
-        layout = layouts().get(port)
-        fields = layout.fields if layout else ()
-        if layout and layout.variants and values:
-            fields += layout.variants.get(_code(fields[0], values[0]), ())
-        past = None if history is None else [then and _codes(fields, then) for then in history]
-        return _encode(port, window, _codes(fields, values), past, room)
+        return _encode(port, window, _codes(port, fields, values), past, room)
     except FrameError as error:
         raise DecodeError(error.reason, port=port, byte=error.byte, bit=error.bit) from None
 
 
-def _codes(fields: tuple[Field, ...], values: tuple[Value, ...]) -> tuple[Any, ...]:
-    return (
-        tuple(_code(field, value) for field, value in zip(fields, values, strict=False))
-        + values[len(fields) :]
-    )
+def _codes(port: int, fields: tuple[Field, ...], values: tuple[Value, ...]) -> tuple[Any, ...]:
+    codes = tuple(_code(port, field, value) for field, value in zip(fields, values, strict=False))
+    return codes + values[len(fields) :]
 
 
-def _code(field: Field, value: Value) -> Any:
-    if field.raw and isinstance(value, str):
-        return bytes.fromhex(value)
-    if field.labels is not None and value is not None and value in field.labels:
-        return field.labels.index(value)
-    return value
+def _code(port: int, field: Field, value: Any) -> Any:
+    if value is None or isinstance(value, Marker):
+        return value
+    try:
+        if field.raw:
+            return bytes.fromhex(value)
+        if field.labels is not None:
+            return field.labels.index(value)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+    except (ValueError, TypeError):
+        pass
+    at = field.position
+    reason = f"{field.name} cannot be {value!r}"
+    raise DecodeError(reason, port=port, byte=at >> 3, bit=7 - (at & 7))
 
 
 _REFUSED: Any = object()
@@ -210,7 +229,6 @@ class _Plan(NamedTuple):
 
     size: int
     window_shift: int
-    spare: int
     steps: tuple[tuple[Any, int, int], ...]
 
 
@@ -222,10 +240,7 @@ def _plans() -> dict[int, _Plan]:
 def _plan(layout: Layout) -> _Plan:
     bits = layout.size * 8
     steps = tuple((_values(field), bits - field.position - field.width, field.top) for field in layout.fields)
-    end = layout.fields[-1].position + layout.fields[-1].width
-    return _Plan(
-        layout.size, bits - layout.window_bits if layout.window_bits else 0, (1 << bits - end) - 1, steps
-    )
+    return _Plan(layout.size, bits - layout.window_bits if layout.window_bits else 0, steps)
 
 
 def _values(field: Field) -> Any:

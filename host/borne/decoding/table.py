@@ -19,6 +19,9 @@ Label = str | bool | None
 Key = tuple[int | str, ...]
 
 RAW: int = _schema.RAW
+VERSION: int = _schema.VERSION
+PORTS_A_VERSION: int = _schema.PORTS_A_VERSION
+FIRST_RESERVED_PORT = 224  # LoRaWAN 1.0.4, section 4.3.2: applications have ports 1 to 223
 FLAG: tuple[Label, ...] = _meaning.FLAG
 _RESERVED = (
     (_schema.UNKNOWN_CODE, "unknown"),
@@ -101,7 +104,9 @@ def build(
             code: _fields((port,), (code,), more, end, meanings, unused)[0]
             for code, more in variants.get(port, {}).items()
         }
-        layouts[port] = Layout(port, name, window_s, window_bits, room, -(-end // 8), fields, following, rows)
+        if end % 8 or any((more[-1].position + more[-1].width) % 8 for more in following.values() if more):
+            raise ValueError(f"port {port}: the fields do not fill whole bytes")
+        layouts[port] = Layout(port, name, window_s, window_bits, room, end // 8, fields, following, rows)
     if unused:
         raise ValueError(f"meanings of fields that do not exist: {sorted(map(str, unused))}")
     return layouts
