@@ -1,4 +1,4 @@
-"""Randomness: HMAC-DRBG over SHA-256 (NIST SP 800-90A Rev. 1, 10.1.2), source tested, seed kept.
+"""Randomness: HMAC-DRBG over SHA-256 (NIST SP 800-90A Rev. 1, 10.1.2), source tested, seed kept over sleep.
 
 MicroPython's own generator has 32 bits of seed and is banned; the stock image has no hmac module.
 """
@@ -6,45 +6,42 @@ MicroPython's own generator has 32 bits of seed and is banned; the stock image h
 import hashlib
 import struct
 
-from borne_node.compat import const
 from borne_node.errors import StorageError
-from borne_node.privacy.sealed import save, unseal
+from borne_node.privacy.ledger import save, unseal
 
 _NAME = "drbg"
 _FORM = "<32s8sI"  # seed, mark of the raw draw behind it, unix second of that draw
-_DAY_S = const(86400)
+_DAY_S = 86400
 
-# SP 800-90B, 4.3: at least 1024 samples first. A sample is a byte, credited with H = 4 of its 8 bits; false
-# alarms 2**-30. 4.4.1: 1 + ceil(30 / H). 4.4.2: 1 + critbinom(512, 2**-H, 1 - 2**-30).
-_RAW = const(1024)
-_REPEATS = const(9)
-_WINDOW = const(512)
-_SAME = const(71)
-_PERIODIC = const(16)
+# SP 800-90B, 4.3: at least 1024 samples first. A sample is a byte, credited with H = 4 of its 8 bits; one false
+# alarm in 2**30. 4.4.1: 1 + ceil(30 / H) in a row. 4.4.2: 1 + critbinom(512, 2**-H, 1 - 2**-30) of 512.
+_RAW, _REPEATS, _HALF, _SAME = 1024, 9, 512, 71
+
+
+def healthy(raw):
+    """Whether 1024 raw bytes pass the tests of SP 800-90B and do not come round again within themselves.
+
+    The last finds every source of a period up to 1008 bytes; a good one fails it once in 2**118 draws.
+    """
+    return (
+        len(raw) == _RAW
+        and raw.find(raw[:16], 1) < 0
+        and not any(bytes([sample] * _REPEATS) in raw for sample in range(256))
+        and all(raw[at : at + _HALF].count(raw[at : at + 1]) < _SAME for at in (0, _HALF))
+    )
 
 
 class Hmac256Drbg:
     """HMAC_DRBG: instantiated by construction. All arguments are bytes."""
 
-    def __init__(self, entropy, nonce=b"", personalization=b""):
+    def __init__(self, *entropy):
         self._inner = bytearray(b"\x36" * 64)  # FIPS 198-1: the key, padded with zeros to a block, XOR ipad
         self._outer = bytearray(b"\x5c" * 64)  # and XOR opad
         self._value = b"\x01" * 32
-        self.reseed(entropy, nonce, personalization)
-
-    def generate(self, count, additional=b""):
-        """`count` bytes, at most 65536 (SP 800-90A, table 2)."""
-        if additional:
-            self.reseed(additional)
-        result = b""
-        while len(result) < count:
-            self._value = self._hmac(self._value)
-            result += self._value
-        self.reseed(additional)
-        return result[:count]
+        self.reseed(*entropy)
 
     def reseed(self, *data):
-        """HMAC_DRBG_Update with the data one after the other, which is all that reseeding is."""
+        """HMAC_DRBG_Update with the data one after the other: entropy, nonce, personalization."""
         for mark in (b"\x00", b"\x01"):
             key = self._hmac(self._value, mark, *data)
             for i in range(32):
@@ -54,6 +51,15 @@ class Hmac256Drbg:
             if not any(data):
                 break
 
+    def generate(self, count):
+        """`count` bytes, at most 65536 (SP 800-90A, table 2)."""
+        result = b""
+        while len(result) < count:
+            self._value = self._hmac(self._value)
+            result += self._value
+        self.reseed()
+        return result[:count]
+
     def _hmac(self, *parts):
         inner = hashlib.sha256(self._inner)
         for part in parts:
@@ -61,25 +67,6 @@ class Hmac256Drbg:
         outer = hashlib.sha256(self._outer)
         outer.update(inner.digest())
         return outer.digest()
-
-
-def healthy(raw):
-    """Whether 1024 raw bytes pass the tests of SP 800-90B and do not come round again within themselves.
-
-    The last finds every source of a period up to 1008 bytes; a good one fails it once in 2**118 draws.
-    """
-    if len(raw) != _RAW or raw.find(raw[:_PERIODIC], 1) >= 0:
-        return False
-    for start in range(0, _RAW, _WINDOW):
-        if raw[start : start + _WINDOW].count(raw[start : start + 1]) >= _SAME:
-            return False
-    last, run = -1, 0
-    for sample in raw:
-        run = run + 1 if sample == last else 1
-        if run >= _REPEATS:
-            return False
-        last = sample
-    return True
 
 
 class Drbg:
@@ -114,8 +101,7 @@ class Drbg:
         mark = hashlib.sha256(raw).digest()[:8]
         seed, old, _ = self._saved() or (b"", None, 0)
         self._core = None
-        # A source that starts over at every boot gives the same draw again.
-        if mark == old or not healthy(raw):
+        if mark == old or not healthy(raw):  # a source that starts over at every boot repeats its draw
             save(self._store, _NAME, b"")
             return False
         return self._start(raw, seed, mark, now)

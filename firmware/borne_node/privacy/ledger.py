@@ -1,16 +1,36 @@
-"""Which windows are spent: two slots in the store, committed before anything is sent.
+"""Which windows are spent: two slots in the store, committed before anything is sent; and how records are sealed.
 
-A slot is {window, epsilon, policy} and a CRC. Windows are spent in order, so the later of the two says all;
-what is unknown or corrupt counts as spent.
+Windows are spent in order, so the later slot says all. What is unknown or corrupt counts as spent.
 """
 
+import binascii
 import struct
 
-from borne_node.privacy.sealed import save, unseal
+from borne_node.errors import StorageError
 
 _SLOTS = ("ledger0", "ledger1")
 _FORM = "<IHH4s"  # unix second of the window's start, epsilon's numerator and denominator, policy digest
 _UNKNOWN = (0, 0)  # no fraction: what was spent up to here, nobody knows
+
+
+def seal(body):
+    """The body with its CRC-32 behind it."""
+    return body + struct.pack("<I", binascii.crc32(body) & 0xFFFFFFFF)
+
+
+def unseal(record):
+    """The body, or None when the record is absent, cut or corrupt."""
+    return record[:-4] if record and record == seal(record[:-4]) else None
+
+
+def save(store, name, body):
+    """Make a sealed record durable; False when the store cannot."""
+    try:
+        store.write(name, seal(body))
+        store.commit()
+    except (StorageError, OSError):
+        return False
+    return True
 
 
 class Ledger:
@@ -19,14 +39,9 @@ class Ledger:
     def __init__(self, store):
         self._store = store
 
-    def last(self):
-        """Start of the last spent window, or None when the slots do not say for certain."""
-        windows = self._windows()
-        return None if None in windows else max(windows)
-
     def audit(self, start):
         """At start-up, with the current window's start: if the slots are unclear, all before is spent."""
-        if self.last() is None:
+        if None in self._windows():
             self._spend_all(start - 1)
 
     def pay(self, start, epsilon, policy):
@@ -44,8 +59,7 @@ class Ledger:
         return self._write(windows.index(min(windows)), start, epsilon or (0, 1), policy)
 
     def _spend_all(self, through):
-        for window in self._windows():
-            through = max(through, window or 0)
+        through = max([through] + [window or 0 for window in self._windows()])
         for slot in range(2):
             self._write(slot, through, _UNKNOWN, bytes(4))
 

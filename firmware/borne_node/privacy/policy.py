@@ -1,25 +1,18 @@
-"""The policy: what leaves a node, a row a profile. The host reads the same table and words it for people."""
+"""The policy: what leaves a node, a row a profile. The host reads the same table and words it for people.
+
+A window of window_s seconds (night_s for the one from 22h to 6h UTC, if not 0) has a slot every period_s; a slot
+takes one reading, and a window with fewer than `need` is withheld. Its frame leaves 0 to jitter_s - 1 s after its
+end, within the next slot, so that one wake sends and senses. One `unit` changes a count by at most `sensitivity`,
+and costs `epsilon`, an exact fraction, a window (None: no noise); the scale of the noise is sensitivity / epsilon.
+Counts are clamped to 0..top before the noise and after, then suppressed below `threshold`; values are rounded to
+a multiple of `step`. `says` is what may be said of it all.
+"""
 
 import hashlib
 from collections import namedtuple
 
-COLUMNS = (
-    "kind",
-    "profile",
-    "port",
-    "window_s",
-    "night_s",  # length of the one window from 22h to 6h UTC, 0 where the night is like the day
-    "period_s",  # a window has a slot every period_s; a slot takes one reading
-    "need",  # a window with fewer readings is withheld
-    "jitter_s",  # the frame leaves 0..jitter_s-1 s after the window, within a slot: one wake sends and senses
-    "epsilon",  # exact fraction per `unit` and window; Laplace scale = sensitivity / epsilon; None: no noise
-    "sensitivity",  # the most that one unit can change the count
-    "unit",
-    "threshold",  # a smaller value is suppressed, after the noise
-    "top",  # the count is clamped to 0..top, before and after the noise
-    "step",  # the value is rounded to a multiple of it
-    "says",  # what may be said of it
-)
+COLUMNS = ("kind", "profile", "port", "window_s", "night_s", "period_s", "need", "jitter_s", "epsilon")
+COLUMNS += ("sensitivity", "unit", "threshold", "top", "step", "says")
 Row = namedtuple("Row", COLUMNS)
 _YES, _BOUND, _NO = "anonymous", "anonymous within the measured bound", "not anonymous"
 
@@ -29,13 +22,12 @@ TABLE = (
     # Twelve samples tell the quarters of an hour apart. For busy public bays; `withheld_bays` never leave.
     Row("parking", "bay", 11, 3600, 0, 300, 9, 240, None, 0, "vehicle", 0, 4, 1, _BOUND),
     # Opt-in at provisioning: sent when a bay changes, at most once a minute, and hourly anyway.
-    Row("parking", "live", 12, 60, 0, 60, 1, 0, None, 0, "vehicle", 0, 1, 1, _NO),
+    Row("parking", "live", 12, 60, 0, 60, 1, 1, None, 0, "vehicle", 0, 1, 1, _NO),
     # The sensor's refractory time leaves at most 2 triggers a passage.
     Row("light", "light", 20, 3600, 28800, 3600, 1, 240, (1, 1), 2, "passage", 11, 1020, 1, _YES),
     # For containers of 11 households or more (INSEE's threshold).
     Row("fill", "fill", 30, 14400, 0, 3600, 2, 240, None, 0, "household", 0, 100, 5, _YES),
 )
-
 _DAY, _DUSK, _DAWN = 24 * 3600, 22 * 3600, 6 * 3600
 
 
@@ -59,9 +51,8 @@ def window(row, now):
 
 def text(row):
     """The canonical text of a row: a line of `column=value`, fractions as 1/2, absent as None."""
-    epsilon = row.epsilon and "%d/%d" % row.epsilon
-    pairs = zip(COLUMNS, row)  # noqa: B905 - MicroPython's zip knows no `strict`
-    return " ".join("%s=%s" % (name, epsilon if name == "epsilon" else value) for name, value in pairs)
+    values = ["%d/%d" % value if isinstance(value, tuple) else value for value in row]
+    return " ".join("%s=%s" % (COLUMNS[i], value) for i, value in enumerate(values))
 
 
 def digest(one=None):
