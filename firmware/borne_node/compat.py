@@ -1,4 +1,4 @@
-"""Where MicroPython and CPython differ, two definitions of one name. Nothing else in the firmware asks where it runs."""
+"""Where MicroPython and CPython differ: two definitions of one name. Nothing else asks where it runs."""
 
 try:
     from micropython import const

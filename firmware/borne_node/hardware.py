@@ -25,6 +25,7 @@ _SLICE_MS = 100
 # The longest wake is a Wi-Fi association, TLS and a full outbox; each has its own limit, together under two minutes.
 _WATCHDOG_MS = 180_000
 _FEED_MS = 30_000
+_BLOB_USUAL = 64
 _BLOB_MAX = 4000  # ESP-IDF, NVS: a blob of at most 4000 bytes fits one page
 _I2C_HZ = 400_000  # QMC5883L, VEML7700 and TCA9548A are all fast-mode parts
 _PIN_WAKES = (2, 3)  # esp_sleep_wakeup_cause_t: EXT0, EXT1
@@ -41,13 +42,14 @@ class Board:
         self.memory = Records(rtc.memory)
         self.nvs = NvsStore(NVS_NAMESPACE)
         self.reset_cause = machine.reset_cause()
+        self.slept = self.reset_cause == machine.DEEPSLEEP_RESET
         self.woken_by_pin = machine.wake_reason() in _PIN_WAKES
         self.entropy = os.urandom
         self._watchdog = None
 
     def host_is_waiting(self):
         """True when a host interrupts the boot window; a wake from deep sleep has no window and is never late."""
-        if self.reset_cause == machine.DEEPSLEEP_RESET:
+        if self.slept:
             return False
         print("borne %s: waiting 3 s for a host, Ctrl-C to stay at the prompt" % __version__)
         try:
@@ -124,11 +126,14 @@ class NvsStore:
         self._nvs = esp32.NVS(namespace)
 
     def read(self, name):
-        buffer = bytearray(_BLOB_MAX)
-        try:
-            return bytes(memoryview(buffer)[: self._nvs.get_blob(name, buffer)])
-        except OSError:
-            return None  # ESP_ERR_NVS_NOT_FOUND; anything else is as good as absent, and its reader fails closed
+        # Almost every record fits the first size; a certificate takes the second.
+        for size in (_BLOB_USUAL, _BLOB_MAX):
+            buffer = bytearray(size)
+            try:
+                return bytes(memoryview(buffer)[: self._nvs.get_blob(name, buffer)])
+            except OSError:
+                pass
+        return None  # ESP_ERR_NVS_NOT_FOUND; anything else is as good as absent, and its reader fails closed
 
     def write(self, name, data):
         try:

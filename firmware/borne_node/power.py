@@ -2,14 +2,17 @@
 
 # A node wakes at least daily, so that a clock gone wrong cannot put it to sleep for ever.
 _LONGEST_S = 24 * 3600
-# Shorter than that, deep sleep costs more (boot, 16 KiB of imports) than it saves.
+# Below that the boot costs more than the sleep saves.
 _SHORTEST_MS = 1000
 _SAMPLES = 5
 
 
-def millivolts(read_uv, divider):
-    """Battery voltage in mV: the median of a few readings in uV at the divider's tap, times `divider`."""
-    readings = sorted(read_uv() for _ in range(_SAMPLES))
+def millivolts(board):
+    """Battery voltage in mV, the median of a few readings at the divider's tap; None on a board without one."""
+    divider = board.names.get("battery_divider")
+    if divider is None:
+        return None
+    readings = sorted(board.battery_uv() for _ in range(_SAMPLES))
     return int(readings[_SAMPLES // 2] * divider) // 1000
 
 

@@ -4,7 +4,9 @@ Settings are a flat JSON object in the file `settings.json`. Secrets never stand
 `borne`), one blob each, and are listed here by name only.
 """
 
+import hashlib
 import json
+import os
 
 from borne_node.errors import SettingsError
 
@@ -155,7 +157,9 @@ def _profile(settings):
 
 def canonical(settings):
     """The one way to write settings as bytes (UTF-8 JSON, names sorted): what is stored, compared and hashed."""
-    return ("{" + ",".join('"%s":%s' % (name, _json(settings[name])) for name in sorted(settings)) + "}").encode()
+    return (
+        "{" + ",".join('"%s":%s' % (name, _json(settings[name])) for name in sorted(settings)) + "}"
+    ).encode()
 
 
 def _json(value):
@@ -172,3 +176,25 @@ def parse(raw):
     except ValueError:
         raise SettingsError(FILE, "is no JSON")
     return validate(given)
+
+
+def load():
+    """The settings of this node. Raises SettingsError: not provisioned, or damaged."""
+    try:
+        with open(FILE, "rb") as file:
+            raw = file.read()
+    except OSError:
+        raise SettingsError(FILE, "is missing")
+    return parse(raw)
+
+
+def save(settings):
+    """Replace the settings file at once or not at all: littlefs commits a rename in one step."""
+    with open(FILE + ".new", "wb") as file:
+        file.write(canonical(settings))
+    os.rename(FILE + ".new", FILE)
+
+
+def digest(settings):
+    """SHA-256 of the canonical bytes; the health report carries its first 4."""
+    return hashlib.sha256(canonical(settings)).digest()

@@ -2,24 +2,7 @@
 
 from silicon import Bus, Nack
 
-from borne_node.compat import ticks_diff
-
 _ENODEV = 19  # what machine.I2C raises on the ESP32 when nobody acknowledges
-
-
-class SimTime:
-    """The clock's ticks as microseconds that never jump: setting the clock changes no physics."""
-
-    def __init__(self, clock):
-        self._clock = clock
-        self._ticks = clock.ticks_ms()
-        self._us = clock.now() * 1_000_000
-
-    def us(self):
-        ticks = self._clock.ticks_ms()
-        self._us += ticks_diff(ticks, self._ticks) * 1000
-        self._ticks = ticks
-        return self._us
 
 
 class FakeI2C:
@@ -28,7 +11,7 @@ class FakeI2C:
     def __init__(self, chips, clock):
         self.bus = Bus(chips)
         self.transfers = 0
-        self._time = SimTime(clock)
+        self._physics_us = clock.physics_us
 
     def readfrom_mem_into(self, address, register, buf):
         self._transfer(self.bus.write, address, bytes([register]))
@@ -45,14 +28,14 @@ class FakeI2C:
         return len(buf)
 
     def scan(self):
-        return self.bus.scan(self._time.us())
+        return self.bus.scan(self._physics_us())
 
     def _transfer(self, operation, address, argument):
         if not 0x08 <= address <= 0x77:
             raise ValueError(f"no 7-bit address: {address}")
         self.transfers += 1
         try:
-            return operation(address, argument, self._time.us())
+            return operation(address, argument, self._physics_us())
         except Nack:
             raise OSError(_ENODEV) from None
 
@@ -65,10 +48,10 @@ class FakeUart:
         self._baudrate = baudrate
         self._rxbuf = rxbuf
         self._received = bytearray()
-        self._time = SimTime(clock)
+        self._physics_us = clock.physics_us
 
     def any(self):
-        heard = self._device.output(self._time.us())
+        heard = self._device.output(self._physics_us())
         if self._baudrate != self._device.baudrate:
             heard = bytes([(byte * 7 + 13) & 0x7F for byte in heard])  # framing garbage
         self._received += heard[: self._rxbuf - len(self._received)]
@@ -83,7 +66,7 @@ class FakeUart:
         return n
 
     def write(self, data):
-        self._device.feed(bytes(data), self._time.us())
+        self._device.feed(bytes(data), self._physics_us())
         return len(data)
 
 
@@ -107,11 +90,11 @@ class FakePin:
     def __init__(self, source, clock):
         self._source = source
         self._clock = clock
-        self._time = SimTime(clock)
+        self._physics_us = clock.physics_us
         self._handler = None
 
     def value(self):
-        return self._source.level(self._time.us())
+        return self._source.level(self._physics_us())
 
     def irq(self, handler, trigger):
         if trigger != self.IRQ_RISING:
@@ -120,7 +103,7 @@ class FakePin:
 
     def sleep(self, ms):
         while ms > 0:
-            now_us = self._time.us()
+            now_us = self._physics_us()
             before = self.value()
             edge_us = self._source.next_edge(now_us)
             step = ms if edge_us is None else min(ms, max(1, -((now_us - edge_us) // 1000)))

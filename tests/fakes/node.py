@@ -1,0 +1,196 @@
+"""A whole node around app.run: simulated chips, RTC memory, NVS, a clock, an access point and a broker, all in RAM.
+
+`Node.wake()` is one boot of the board. What a real board keeps over a deep sleep is kept here, nothing else.
+MicroPython only: app.py reaches the network by the modules `socket`, `select` and `ntptime`, which stand in
+sys.modules here as the board's do there.
+"""
+
+import hashlib
+import os
+import sys
+
+import vfs
+from bus import FakeI2C, FakePin, FakeUart
+from clock import FakeClock
+from disk import FlashDisk
+from mqtt_broker import FakeBroker
+from net import FakeNet
+from silicon.a02yyuw import A02YYUW
+from silicon.pir import Pir
+from silicon.qmc5883l import QMC5883L
+from silicon.tca9548a import TCA9548A
+from silicon.veml7700 import VEML7700
+from store import FakeStore
+from wlan import FakeWlan
+
+from borne_node import app, settings
+from borne_node.records import Records
+
+NOW = 1_796_000_400  # 2026-11-30T01:00Z, a whole hour
+PLACE = "/node"
+POWER_ON, WATCHDOG, DEEP_SLEEP = 1, 3, 4
+EARTH = (21.0, 1.0, 43.0)  # microtesla
+BASE = {"wifi_ssid": "street", "mqtt_host": "broker", "ntp_host": "ntp"}
+
+
+class Entropy:
+    """A seeded stand-in for os.urandom: SHA-256 in counter mode. `dead` gives zeros."""
+
+    def __init__(self, seed):
+        self.seed = seed
+        self.count = 0
+        self.dead = False
+
+    def __call__(self, size):
+        if self.dead:
+            return bytes(size)
+        out = b""
+        while len(out) < size:
+            self.count += 1
+            out += hashlib.sha256(b"%s/%d" % (str(self.seed).encode(), self.count)).digest()
+        return out[:size]
+
+
+class Memory:
+    def __init__(self):
+        self.block = b""
+
+    def __call__(self, *data):
+        if not data:
+            return self.block
+        if len(data[0]) > 2048:
+            raise ValueError("RTC memory has 2048 bytes")
+        self.block = bytes(data[0])
+
+
+class Board:
+    """hardware.Board's interface over what the node keeps."""
+
+    def __init__(self, node, cause, woken_by_pin):
+        self.names = {"battery_divider": 2.0}
+        self.clock = node.clock
+        self.memory = Records(node.rtc)
+        self.nvs = node.nvs
+        self.entropy = node.entropy
+        self.reset_cause = cause
+        self.slept = cause == DEEP_SLEEP
+        self.woken_by_pin = woken_by_pin
+        self._node = node
+        self.ended = None
+        self.watched = False
+
+    def i2c(self):
+        return FakeI2C(self._node.i2c, self.clock)
+
+    def uart(self, baudrate):
+        return FakeUart(self._node.uart, self.clock, baudrate)
+
+    def presence_pin(self):
+        return FakePin(self._node.pir, self.clock)
+
+    def wlan(self):
+        return self._node.wlan
+
+    def battery_uv(self):
+        return 1_850_000
+
+    def temperature(self):
+        return 17
+
+    def secrets(self, slot):
+        return dict(self._node.secrets[slot])
+
+    def watch(self):
+        self.watched = True
+
+    def stay(self, reason):
+        self.ended = ("stay", reason)
+
+    def reset(self):
+        self.ended = ("reset", None)
+
+    def deep_sleep(self, duration_ms, wake_pin=None):
+        self.ended = ("sleep", (duration_ms, wake_pin))
+
+
+class Node:
+    """`kind` as in settings; `changes` to its settings. World: `distance`, `lux`, `fields`, `triggers`."""
+
+    def __init__(self, kind, seed=1, broker=None, blocks=64, now=NOW, **changes):
+        self.clock = FakeClock(now, is_set=False)
+        self.told = now  # what NTP says at the first boot; later the clock runs on
+        self.rtc, self.nvs, self.entropy = Memory(), FakeStore(), Entropy(seed)
+        self.broker = broker or FakeBroker()
+        self.wlan = FakeWlan(self.clock, {"street": "kerb stone"})
+        self.net = FakeNet(self.clock, {("broker", 1883): self.broker})
+        self.secrets = {"a": {"wifi_password": b"kerb stone"}, "b": {}}
+        self.distance, self.lux = (lambda t: 1000.0), (lambda t: 200.0)
+        given = dict(BASE)
+        given.update({"name": kind + "-1", "kind": kind})
+        given.update(changes)
+        self.settings = settings.validate(given)
+        self.fields = [list(EARTH) for _ in range(given.get("bays", 1))]
+        self._chips(kind)
+        self._flash(blocks)
+        sys.modules["socket"] = sys.modules["select"] = self.net
+        sys.modules["ntptime"] = self
+        self.cause = POWER_ON
+        self.woken_by_pin = False
+
+    def _chips(self, kind):
+        magnetometers = [QMC5883L(self._field(bay), seed=bay + 1) for bay in range(len(self.fields))]
+        if kind == "parking":
+            alone = len(magnetometers) == 1
+            self.i2c = magnetometers if alone else [TCA9548A([[chip] for chip in magnetometers])]
+        else:
+            self.i2c = [VEML7700(lambda t: self.lux(t))]
+        self.uart = A02YYUW(lambda t: self.distance(t))
+        self.pir = Pir([])
+
+    def _field(self, bay):
+        return lambda t: tuple(self.fields[bay])
+
+    def _flash(self, blocks):
+        self.disk = FlashDisk(blocks)
+        vfs.VfsLfs2.mkfs(self.disk, progsize=32, readsize=32, lookahead=32)
+        if PLACE[1:] in os.listdir("/"):
+            vfs.umount(PLACE)
+        vfs.mount(vfs.VfsLfs2(self.disk, progsize=32, readsize=32, lookahead=32), PLACE)
+        os.chdir(PLACE)
+        settings.save(self.settings)
+
+    # The module ntptime: `host` and `timeout` are set on it.
+    def time(self):
+        if self.told is None:
+            raise OSError(110)
+        import time
+
+        return self.told + self.clock.slept_ms // 1000 - (946684800 if time.gmtime(0)[0] == 2000 else 0)
+
+    def wake(self, woken_by_pin=False):
+        """One boot; sleeps as long as the node asked for and returns the board as the boot left it."""
+        board = Board(self, self.cause, woken_by_pin)
+        app.run(board)
+        self.cause = DEEP_SLEEP
+        self.woken_by_pin = False
+        if board.ended[0] == "sleep":
+            self._sleep(*board.ended[1])
+        return board
+
+    def _sleep(self, duration_ms, wake_pin):
+        now_us = self.clock.physics_us()
+        edge_us = self.pir.next_edge(now_us) if wake_pin else None
+        if edge_us is not None and edge_us < now_us + duration_ms * 1000:
+            self.woken_by_pin = True
+            duration_ms = (edge_us - now_us + 999) // 1000
+        self.clock.sleep_ms(duration_ms)
+
+    def live(self, seconds):
+        """Wake as often as the node wants for `seconds`; returns (topic port, payload) of what was published."""
+        until = self.clock.now() + seconds
+        seen = len(self.broker.published)
+        while self.clock.now() < until:
+            board = self.wake(self.woken_by_pin)
+            if board.ended[0] != "sleep":
+                raise AssertionError(board.ended)
+        return [(int(topic.split("/")[-1]), payload) for topic, payload in self.broker.published[seen:]]

@@ -1,0 +1,197 @@
+# micropython only
+# heap 1000wK
+"""Whole wakes of whole nodes: sense, gate, report, outbox, link, sleep."""
+
+import gc
+import os
+
+from node import NOW, POWER_ON, Node
+from silicon.pir import Pir
+
+from borne_node import settings
+from borne_node.report import codec, schema
+
+HOUR = 3600
+
+# Hundreds of boots in one process; collecting as often as the board does would take minutes.
+gc.threshold(500_000)
+
+
+def values_of(sent, port):
+    return [codec.decode(p, payload) for p, payload in sent if p == port]
+
+
+def test_the_first_wake_says_how_the_node_is():
+    node = Node("fill", depth_mm=1200, offset_mm=100)
+    board = node.wake()
+    assert board.ended[0] == "sleep" and board.watched
+    (topic, payload), = node.broker.published
+    assert topic == "borne/v1/fill-1/up/1"
+    battery, temperature, cause, *_ = codec.decode(schema.HEALTH, payload).values
+    assert (battery, temperature, cause) == (3700, 17, POWER_ON)
+    assert codec.decode(schema.HEALTH, payload).values[7] == settings.digest(node.settings)[:4]
+    assert not node.wlan.on
+
+
+def test_a_container_reports_six_times_a_day_in_steps_of_five():
+    node = Node("fill", depth_mm=1200, offset_mm=100)
+    node.live(4 * HOUR)  # the first window was not seen whole
+    node.distance = lambda t: 100 + 1200 * 0.58
+    sent = node.live(24 * HOUR)
+    frames = values_of(sent, schema.FILL)
+    assert len(frames) == 6
+    assert frames[-1].values[:2] == (40, 17)
+    assert len({len(payload) for port, payload in sent if port == schema.FILL}) == 1
+
+
+def test_history_repeats_what_was_released():
+    node = Node("fill", depth_mm=1200, offset_mm=100)
+    node.live(30 * HOUR)
+    frames = values_of(node.live(24 * HOUR), schema.FILL)
+    earlier = {frame.window: frame.values for frame in frames}
+    for back, values in enumerate(frames[-1].history[:3]):
+        assert values == earlier[frames[-1].window - 1 - back]
+
+
+def test_a_silent_sensor_is_a_fault_and_not_a_value():
+    node = Node("fill", depth_mm=1200)
+    node.live(9 * HOUR)
+    node.uart.fail("silent")
+    sent = node.live(8 * HOUR)
+    assert not values_of(sent, schema.FILL)[1:]
+    assert values_of(sent, schema.FAULT)[-1].values == (2, None, 0)
+
+
+def test_a_full_street_and_an_empty_one_send_the_same_frames():
+    sent = []
+    for taken in (False, True):
+        node = Node("parking", bays=4)
+        node.live(HOUR)
+        for field in node.fields:
+            field[2] += 40.0 if taken else 0.0
+        frames = node.live(3 * HOUR)
+        sent.append([(port, len(payload)) for port, payload in frames])
+    assert sent[0] == sent[1] and len(sent[0]) >= 12
+
+
+def test_a_broker_away_for_hours_loses_nothing():
+    node = Node("parking", bays=4)
+    node.live(HOUR)
+    peers, node.net.peers = node.net.peers, {}
+    assert node.live(6 * HOUR) == []
+    node.net.peers = peers
+    windows = [frame.window for frame in values_of(node.live(2 * HOUR), schema.ZONE)]
+    assert len(windows) >= 24 + 6
+    assert windows == list(range(windows[0], windows[0] + len(windows)))
+
+
+def presence(passages):
+    """What a light node says of the second hour when somebody passes `passages` times in it."""
+    node = Node("light", now=NOW + 6 * HOUR)  # by day: at night eight hours are one window
+    node.pir = Pir([NOW + 8 * HOUR + 30 + 60 * n for n in range(passages)])
+    frames = {frame.window: frame.values for frame in values_of(node.live(4 * HOUR), schema.LIGHT)}
+    return frames[NOW // HOUR + 8 & 0xFF]
+
+
+def test_people_are_counted_while_the_node_sleeps():
+    busy = presence(50)
+    assert 30 <= busy[0] <= 70  # Laplace of scale 2: beyond 20 once in 44,000 draws
+    assert busy[1] == schema.lux_class(200)
+
+
+def test_few_people_are_no_number():
+    assert presence(1)[0] is schema.SUPPRESSED
+
+
+def test_without_a_clock_nothing_is_released():
+    node = Node("fill", depth_mm=1200)
+    node.clock.set(946_684_800)  # the ESP32 after power-on: 2000-01-01
+    node.clock.is_set = False
+    node.told = None
+    for _ in range(10):
+        node.wake()
+    assert {int(topic.split("/")[-1]) for topic, _ in node.broker.published} <= {schema.HEALTH}
+
+
+def test_damaged_settings_leave_the_node_reachable():
+    node = Node("fill", depth_mm=1200)
+    with open(settings.FILE, "w") as file:
+        file.write('{"kind":')
+    kind, reason = node.wake().ended
+    assert kind == "stay" and "no JSON" in reason
+    os.remove(settings.FILE)
+    kind, reason = node.wake().ended
+    assert kind == "stay" and "missing" in reason
+
+
+def test_three_failed_wakes_lead_to_the_prompt():
+    node = Node("fill", depth_mm=1200)
+    node.distance = lambda t: 1 // 0
+    assert [node.wake().ended[0] for _ in range(3)] == ["sleep", "sleep", "stay"]
+
+
+def test_a_wake_that_works_forgives_the_failed_ones():
+    node = Node("fill", depth_mm=1200)
+    good, node.distance = node.distance, lambda t: 1 // 0
+    node.wake()
+    node.wake()
+    node.distance = good
+    node.wake()
+    node.distance = lambda t: 1 // 0
+    assert node.wake().ended[0] == "sleep"
+
+
+def test_a_full_filesystem_still_reports():
+    node = Node("fill", blocks=14, depth_mm=1200)
+    try:
+        with open("full", "wb") as file:
+            while True:
+                file.write(bytes(512))
+                file.flush()
+    except OSError:
+        pass
+    node.live(9 * HOUR)
+    assert values_of([(int(t.split("/")[-1]), p) for t, p in node.broker.published], schema.FILL)
+
+
+def test_a_downlink_is_obeyed_and_echoed():
+    node = Node("fill", depth_mm=1200)
+    node.wake()
+    setting = schema.SETTABLE.index("offset_mm")
+    command = codec.encode(schema.COMMAND, None, (schema.SET, setting, 150))
+    node.broker.queue("fill-1", "borne/v1/fill-1/down/%d" % schema.COMMAND, command)
+    sent = node.live(9 * HOUR)
+    echo = values_of(sent, schema.SETTINGS)[-1].values
+    assert echo[5] == 150
+    assert settings.load()["offset_mm"] == 150
+
+
+def test_a_downlink_that_is_no_command_changes_nothing():
+    node = Node("fill", depth_mm=1200)
+    node.wake()
+    before = settings.canonical(settings.load())
+    for port, payload in ((5, b""), (5, b"\xff\xff"), (5, b"\x01\x00\xff\xff"), (99, b"\x01")):
+        node.broker.queue("fill-1", "borne/v1/fill-1/down/%d" % port, payload)
+    node.live(9 * HOUR)
+    assert settings.canonical(settings.load()) == before
+
+
+def test_a_reboot_by_downlink():
+    node = Node("fill", depth_mm=1200)
+    command = codec.encode(schema.COMMAND, None, (schema.REBOOT,))
+    node.broker.subscriptions["fill-1"] = "borne/v1/fill-1/down/+"
+    node.broker.queue("fill-1", "borne/v1/fill-1/down/5", command)
+    assert node.wake().ended[0] == "reset"
+
+
+def test_health_comes_daily():
+    node = Node("fill", depth_mm=1200)
+    assert len(values_of(node.live(49 * HOUR), schema.HEALTH)) == 3
+
+
+def test_dead_randomness_releases_nothing_that_was_measured():
+    node = Node("parking", bays=4)
+    node.entropy.dead = True
+    for frame in values_of(node.live(3 * HOUR), schema.ZONE):
+        assert frame.values[0] is schema.SUPPRESSED
+        assert all(values is None or values[0] is schema.SUPPRESSED for values in frame.history)
