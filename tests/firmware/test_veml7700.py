@@ -58,6 +58,13 @@ def test_light_that_leaps_between_two_ranges_ends():
     assert clock.slept_ms < 1000
 
 
+def test_headlights_in_the_most_sensitive_range_are_no_fault():
+    light = iter([5, 5, 2000, 5, 5, 5])
+    _, driver, clock = chip_and_driver(lambda t: next(light))
+    assert abs(driver.read() - 5) < 0.5
+    assert clock.slept_ms < 1700
+
+
 def test_polling_does_not_wait():
     _, driver, clock = chip_and_driver(500)
     driver.start()

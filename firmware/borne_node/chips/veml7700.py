@@ -30,8 +30,10 @@ _FEW = const(100)
 _MANY = const(10000)
 _SATURATED = const(0xFFFF)
 _LINEAR_LUX = const(1000)
-# Four ranges one after the other take 750 ms at worst; the limit also covers an oscillator 25 % slow.
-_LIMIT_MS = const(1500)
+# To the most sensitive range and back up once more; light at rest needs two at most.
+_CHANGES_MOST = const(5)
+# Two measurements of 500 ms and four of 130, each with its quarter for a slow oscillator, make 1.6 s at worst.
+_LIMIT_MS = const(2500)
 
 
 class VEML7700:
@@ -45,7 +47,7 @@ class VEML7700:
         self._clock = clock
         self._word = bytearray(2)
         self._range = _FIRST
-        self._tried = 0
+        self._changes = 0
         self._began = 0
         if self._get(_ID) & 0xFF != _DEVICE:
             raise SensorFault(NAME, "wrong chip")
@@ -54,7 +56,7 @@ class VEML7700:
 
     def start(self):
         """Begin in the middle range. Raises SensorFault."""
-        self._tried = 0
+        self._changes = 0
         self._measure(_FIRST)
 
     def poll(self):
@@ -66,6 +68,7 @@ class VEML7700:
         counts = self._get(_ALS)
         better = self._better(counts)
         if better is not None:
+            self._changes += 1
             self._measure(better)
             return None
         if counts == _SATURATED:
@@ -92,15 +95,16 @@ class VEML7700:
         self._set(_CONFIG, _SHUT_DOWN)
 
     def _better(self, counts):
-        # No range twice: light between two ranges would have them take turns.
-        self._tried |= 1 << self._range
+        # Light that leaps (headlights) would have the ranges take turns for ever.
+        if self._changes >= _CHANGES_MOST:
+            return None
         if counts > _MANY:
             other = self._range - 1
         elif counts < _FEW:
             other = self._range + 1
         else:
             return None
-        return other if 0 <= other < len(_CONFIGS) and not self._tried >> other & 1 else None
+        return other if 0 <= other < len(_CONFIGS) else None
 
     def _measure(self, which):
         # Shut down while gain and integration change: else the next value mixes both settings.

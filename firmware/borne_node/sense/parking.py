@@ -47,7 +47,7 @@ class Parking:
     each reading why a bay could not be read: one SensorFault or None a bay.
     """
 
-    def __init__(self, open_bay, settings, clock, state=None):
+    def __init__(self, open_bay, settings, state=None):
         bays = settings["bays"]
         self._open_bay = open_bay
         self._bays = bays
@@ -194,4 +194,4 @@ class Magnetometers:
 
 def build(settings, board, state=None):
     open_bay = Magnetometers(board.i2c(), settings["bays"], board.clock)
-    return Parking(open_bay, settings, board.clock, state)
+    return Parking(open_bay, settings, state)
