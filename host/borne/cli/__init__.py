@@ -7,6 +7,12 @@ import sys
 import typer
 
 from borne import __version__
+from borne.cli.boards import boards
+from borne.cli.flash import flash
+from borne.cli.listen import listen
+from borne.cli.ports import ports
+from borne.cli.provision import provision
+from borne.cli.street import street
 from borne.errors import BorneError
 
 app = typer.Typer(
@@ -32,6 +38,10 @@ def _borne(
     ),
 ) -> None:
     """Flash street sensor nodes, provision them, decode what they send."""
+
+
+for _command in (street, boards, ports, flash, provision, listen):
+    app.command()(_command)
 
 
 def main() -> None:
