@@ -34,6 +34,7 @@ class Connection:
         self.output = bytearray()
         self.closed = False
         self.client = None
+        self.flags = 0
         self.next_id = 100
         self.sent = {}
         self.farewell = False
@@ -79,10 +80,10 @@ class Connection:
 
     def _connect(self, body):
         if body[:7] != b"\x00\x04MQTT\x04" or self.client is not None:
-            raise AssertionError("no CONNECT of 3.1.1: %r" % body)
-        flags = body[7]
+            raise AssertionError(f"no CONNECT of 3.1.1: {body}")
+        self.flags = flags = body[7]
         if flags & 0x3F:
-            raise AssertionError("flags 0x%02x: clean session, will or reserved" % flags)
+            raise AssertionError(f"flags {flags}: clean session, will or reserved")
         if flags & 0x40 and not flags & 0x80:
             raise AssertionError("a password without a user name")
         fields = _fields(body[10:])
@@ -103,7 +104,7 @@ class Connection:
     def _subscribe(self, body):
         topic = _fields(body[2:-1])[0].decode()
         if body[-1] != 1:
-            raise AssertionError("asked for QoS %d" % body[-1])
+            raise AssertionError(f"asked for QoS {body[-1]}")
         code = 0x80 if self.broker.deny_subscription else 1
         if code == 1:
             self.broker.subscriptions[self.client] = topic

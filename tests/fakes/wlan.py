@@ -32,7 +32,7 @@ class FakeWlan:
     def config(self, **settings):
         for name, value in settings.items():
             if name != "reconnects":
-                raise ValueError("unknown config param %s" % name)
+                raise ValueError(f"unknown config param {name}")
             self.reconnects = value
 
     def connect(self, ssid, key=None):
