@@ -124,6 +124,8 @@ class VirtualBoard:
         self._commands: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
         self._wakeup_read, self._wakeup_write = os.pipe()
         self._closing = False
+        self._interest: list[tuple[int, int]] = []
+        self._poll = select.poll()
         processes.raise_limit()
         self._thread = threading.Thread(target=self._serve, name=f"board {self.number}", daemon=True)
         self._thread.start()
@@ -219,12 +221,12 @@ class VirtualBoard:
 
     def _serve_once(self) -> None:
         for descriptor in self._wait_for_events():
-            if descriptor == self._wakeup_read:
+            if self._life is not None and descriptor == self._life.door_descriptor:
+                self._on_door()
+            elif descriptor == self._wakeup_read:
                 self._run_commands()
             elif descriptor == self.line.fileno():
                 self._on_line()
-            elif self._life is not None and descriptor == self._life.door.fileno():
-                self._on_door()
             elif self._life is not None and descriptor == self._life.console:
                 self._on_console()
             elif self._rom is not None and descriptor == self._rom.line.fileno():
@@ -234,19 +236,23 @@ class VirtualBoard:
             self._resume(self.due_us)
 
     def _wait_for_events(self) -> list[int]:
-        poll = select.poll()
-        poll.register(self._wakeup_read, select.POLLIN)
+        interest = [(self._wakeup_read, select.POLLIN)]
         if not self.line.is_gone:
-            poll.register(self.line.fileno(), select.POLLIN)
+            interest.append((self.line.fileno(), select.POLLIN))
         if self._life is not None:
-            poll.register(self._life.door.fileno(), select.POLLIN)
+            interest.append((self._life.door_descriptor, select.POLLIN))
             if not self.line.congested:
                 more = select.POLLOUT if self._life.congested else 0
-                poll.register(self._life.console, select.POLLIN | more)
+                interest.append((self._life.console, select.POLLIN | more))
         if self._rom is not None and not self.line.congested:
-            poll.register(self._rom.line.fileno(), select.POLLIN)
+            interest.append((self._rom.line.fileno(), select.POLLIN))
+        if interest != self._interest:
+            self._interest = interest
+            self._poll = select.poll()
+            for descriptor, events in interest:
+                self._poll.register(descriptor, events)
         seconds = None if self.due_us is None else self.clock.seconds_until(self.due_us)
-        return [descriptor for descriptor, _ in poll.poll(None if seconds is None else seconds * 1000 + 1)]
+        return [descriptor for descriptor, _ in self._poll.poll(None if seconds is None else seconds * 1000 + 1)]
 
     def _run_commands(self) -> None:
         os.read(self._wakeup_read, 4096)
@@ -466,8 +472,7 @@ class VirtualBoard:
             return
         op, sequence, spent, payload = request
         self._held = None
-        self.due_us = None
-        self._become("running")
+        self._go_on()
         self.now_us += spent
         if isinstance(self.clock, WallClock):
             self.now_us = self._granted_us = max(self.now_us, self.clock.now_us)
@@ -516,14 +521,22 @@ class VirtualBoard:
     def _release(self) -> None:
         assert self._held is not None
         held, self._held = self._held, None
-        self.due_us = None
         self._held_until_input = self._input_waits = False
-        self._become("running")
+        self._go_on()
         self._send(*held)
 
+    def _go_on(self) -> None:
+        """It runs, until it asks for time; at its prompt only a host makes it run, and no clock waits for that."""
+        starving = self._at_prompt and not self._timers
+        self.due_us = self._watchdog_due_us if starving else None
+        wanted = "prompt" if self._at_prompt else "running"
+        if self.state != wanted:
+            self._become(wanted)
+
     def _resume(self, at_us: int) -> None:
-        if self.due_us is None or at_us < self.due_us:  # interrupted meanwhile by a host
-            self._become(self.state)
+        if self.due_us is None or at_us < self.due_us:  # a host has interrupted it meanwhile
+            if self.state != "running":
+                self._settled.set()
             return
         self.now_us = self._granted_us = max(self.now_us, at_us)
         if self.state == "asleep":
@@ -584,9 +597,7 @@ class VirtualBoard:
         self._send(sequence, ops.OK, b"")
         if raw and self._life is not None:
             self._life.write(b"\x01")
-        if self._watchdog_due_us is not None and not self._timers:
-            self.due_us = self._watchdog_due_us
-        self._become("prompt")
+        self._go_on()
 
     def _on_reset(self, sequence: int, payload: bytes) -> None:
         self._drain()

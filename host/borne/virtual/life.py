@@ -25,6 +25,7 @@ class Life:
         _prepare(slave)
         self.door, theirs = socket.socketpair()
         self.door.setblocking(False)
+        self.door_descriptor = self.door.fileno()
         os.set_blocking(self.console, False)
         arguments = [
             processes.shim(),
