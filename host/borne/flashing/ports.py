@@ -29,7 +29,9 @@ def listed() -> dict[str, str]:
     """Device to description of the serial ports of this computer that have hardware behind them."""
     # Linux lists ttyS0 to ttyS31 whether or not there is a UART; those have no hardware id.
     known = [port for port in list_ports.comports() if port.hwid and port.hwid != "n/a"]
-    return {port.device: port.description or port.hwid for port in sorted(known)}
+    return {
+        port.device: port.description or port.hwid for port in sorted(known, key=lambda port: port.device)
+    }
 
 
 def check(port: str) -> None:
@@ -70,7 +72,8 @@ def explain(port: str, error: Exception) -> PortError:
         )
     if code in (errno.EACCES, errno.EPERM):
         return PortError(f"{port}: is not permitted to you; {_permission_hint(port)}")
-    if code == errno.ENOTTY:
+    # pyserial keeps the ENOTTY of its tcgetattr in the text only.
+    if "Could not configure port" in str(error):
         return PortError(f"{port}: is no serial port")
     return PortError(f"{port}: does not open: {error}")
 

@@ -38,11 +38,12 @@ def survey(given: list[str] | None = None) -> list[Found]:
 
 
 def probe(port: str, description: str = "") -> Found:
-    """What answers on one port: the REPL is asked first, because asking the bootloader resets the board."""
+    """What answers on one port. A node that runs is interrupted and started again; a bootloader is asked last."""
     try:
         with Repl(port) as board:
             version = board.firmware()
             if version:
+                board.reset()
                 return Found(port, description, "borne", version["borne_node"])
             return Found(port, description, "micropython", board.implementation())
     except PortError as error:
