@@ -7,7 +7,7 @@ import hashlib
 import struct
 
 from borne_node.errors import StorageError
-from borne_node.privacy.ledger import save, unseal
+from borne_node.sealed import save, unseal
 
 _NAME = "drbg"
 _FORM = "<32s8sI"  # seed, mark of the raw draw behind it, unix second of that draw
@@ -83,12 +83,8 @@ class Drbg:
 
     @property
     def ready(self):
-        """Whether `generate` may be called: seeded by a healthy source, and the saved seed replaced."""
-        saved = None if self._core else self._saved()
-        if saved:
-            # With the RF off the source is not credited, but cannot harm (SP 800-90A, 8.7.1).
-            self._start(saved[0], self._source(32), saved[1], saved[2])
-        return self._core is not None
+        """Whether there is a seed from a healthy source."""
+        return self._core is not None or self._saved() is not None
 
     def due(self, now):
         """Whether it is time to `reseed`: never done, a day ago, or before a clock that was set back."""
@@ -107,8 +103,12 @@ class Drbg:
         return self._start(raw, seed, mark, now)
 
     def generate(self, count):
-        """`count` bytes. Raises StorageError when not `ready`."""
-        if not self.ready:
+        """`count` bytes. Raises StorageError when not `ready`, or when the seed cannot be replaced."""
+        saved = None if self._core else self._saved()
+        if saved:
+            # With the RF off the source is not credited, but cannot harm (SP 800-90A, 8.7.1).
+            self._start(saved[0], self._source(32), saved[1], saved[2])
+        if not self._core:
             raise StorageError("no seed to draw from")
         return self._core.generate(count)
 

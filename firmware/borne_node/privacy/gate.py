@@ -11,9 +11,9 @@ from collections import namedtuple
 from borne_node import RELEASED
 from borne_node.errors import SensorFault, StorageError
 from borne_node.privacy import policy
-from borne_node.privacy.ledger import seal, unseal
 from borne_node.privacy.noise import Sampler
 from borne_node.report import schema
+from borne_node.sealed import seal, unseal
 
 # window: unix seconds // its length; values: int, None (unknown) or SUPPRESSED, as in schema.names(port).
 Released = namedtuple("Released", ("port", "window", "values"))
@@ -77,13 +77,11 @@ class Gate:
         except StorageError:
             pass  # the next window goes out withheld
 
-    def next_window(self, now):
-        """When the open window ends, unix seconds."""
-        return self._end or policy.window(self._row, now)[1]
-
     def next_release(self, now):
         """When the next frame leaves, unix seconds."""
-        return self._pending[0] if self._pending else self.next_window(now) + self._jitter
+        if self._pending:
+            return self._pending[0]
+        return (self._end or policy.window(self._row, now)[1]) + self._jitter
 
     def next_wake(self, now):
         """The next second after `now` at which the node has to read its sensor and call `add`."""
@@ -162,7 +160,7 @@ class Gate:
         elif self._row.kind == "light":
             self._sums[slot] = 0 if reading.lux is None else 1 + schema.lux_class(reading.lux)
         else:
-            self._sums[slot] = 1 + _clamp(reading.level, self._row.top)
+            self._sums[slot] = 1 + max(0, min(reading.level, self._row.top))
             self._sums[8 + slot] = 0 if reading.temperature is None else 101 + reading.temperature
 
     def _close(self):
@@ -213,7 +211,7 @@ class Gate:
         return [level, _median(self._sums[8:], 101), None, None]
 
     def _noised(self, count, top):
-        value = _clamp(_clamp(count, top) + self._noise, top)
+        value = max(0, min(min(count, top) + self._noise, top))
         return value if value >= self._row.threshold else _HIDDEN
 
     def _live(self, now, reading, fault):
@@ -225,10 +223,6 @@ class Gate:
             return ()
         self._start, self._kept = now, [frame]
         return (_released(frame),)
-
-
-def _clamp(value, top):
-    return max(0, min(value, top))
 
 
 def _median(sums, moved):

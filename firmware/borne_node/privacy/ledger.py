@@ -1,36 +1,14 @@
-"""Which windows are spent: two slots in the store, committed before anything is sent; and how records are sealed.
+"""Which windows are spent: two slots in the store, committed before anything is sent.
 
 Windows are spent in order, so the later slot says all. What is unknown or corrupt counts as spent.
 """
 
-import binascii
 import struct
 
-from borne_node.errors import StorageError
+from borne_node.sealed import save, unseal
 
 _SLOTS = ("ledger0", "ledger1")
 _FORM = "<IHH4s"  # unix second of the window's start, epsilon's numerator and denominator, policy digest
-_UNKNOWN = (0, 0)  # no fraction: what was spent up to here, nobody knows
-
-
-def seal(body):
-    """The body with its CRC-32 behind it."""
-    return body + struct.pack("<I", binascii.crc32(body) & 0xFFFFFFFF)
-
-
-def unseal(record):
-    """The body, or None when the record is absent, cut or corrupt."""
-    return record[:-4] if record and record == seal(record[:-4]) else None
-
-
-def save(store, name, body):
-    """Make a sealed record durable; False when the store cannot."""
-    try:
-        store.write(name, seal(body))
-        store.commit()
-    except (StorageError, OSError):
-        return False
-    return True
 
 
 class Ledger:
@@ -61,7 +39,7 @@ class Ledger:
     def _spend_all(self, through):
         through = max([through] + [window or 0 for window in self._windows()])
         for slot in range(2):
-            self._write(slot, through, _UNKNOWN, bytes(4))
+            self._write(slot, through, (0, 0), bytes(4))  # no fraction: what was spent, nobody knows
 
     def _write(self, slot, start, epsilon, policy):
         return save(self._store, _SLOTS[slot], struct.pack(_FORM, start, epsilon[0], epsilon[1], policy))
