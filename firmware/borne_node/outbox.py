@@ -63,7 +63,9 @@ class Outbox:
             names = self._files.names()
         except OSError as error:
             raise StorageError("outbox: cannot read %s: %s" % (directory, error))
-        self._saved = self._dropped = self._read_lost() if _LOST in names else 0
+        self._dropped = self._saved = 0
+        if _LOST in names:
+            self._read_lost()
         self._scan(names)
 
     def __len__(self):
@@ -116,26 +118,24 @@ class Outbox:
         """
         if self._sequence[slot] == _NOBODY:
             raise ValueError("nothing waits in slot %d" % slot)
-        self._sequence[slot] = _NOBODY
-        self._keep_count()
-        self._remove(slot)
+        self._release(slot)
 
     def _scan(self, names):
-        free = True
-        for name in names:
-            slot = _slot(name, len(self._sequence))
-            if slot is None:
-                continue
-            free = False
+        slots = [slot for slot in (_slot(name, len(self._sequence)) for name in names) if slot is not None]
+        bad = []
+        for slot in slots:
             record = self._read(slot)
             if record is None:
-                self._lose(slot)
+                bad.append(slot)
                 continue
             sequence, dropped, _, _ = record
             self._sequence[slot] = sequence
             self._next = max(self._next, sequence + 1)
             self._dropped = max(self._dropped, dropped)
-        if free:
+        # Only now, when the count so far is known.
+        for slot in bad:
+            self._lose(slot)
+        if not slots:
             self._fill_reserve()
 
     def _free(self):
@@ -174,30 +174,38 @@ class Outbox:
         return size if crc == _crc(self._buffer, size) else None
 
     def _lose(self, slot):
-        # Unreadable: count it and free the slot. A flash that cannot even do that is met again at put().
-        self._sequence[slot] = _NOBODY
+        # Unreadable: count it and free the slot.
         try:
-            # A cut between creating a slot's file and its first commit leaves it empty: put() had not
-            # returned.
+            # A file that a cut left empty is no report: put() had not returned.
             if self._files.read(_name(slot), self._buffer) > 0:
                 self._dropped += 1
         except OSError:
             self._dropped += 1
         try:
-            self._keep_count()
-            self._remove(slot)
+            self._release(slot)
         except StorageError:
-            pass
+            pass  # a flash that cannot even do that is met again at put()
+
+    def _release(self, slot):
+        self._sequence[slot] = _NOBODY
+        try:
+            # First, as this record may be the last that knows the count.
+            self._keep_count()
+        except StorageError:
+            pass  # full: better to lose the count than to send the same report for ever
+        try:
+            self._files.remove(_name(slot))
+        except OSError as error:
+            raise StorageError("outbox: cannot free slot %d: %s" % (slot, error))
 
     def _read_lost(self):
         if self._checked(_LOST, 4, 4 + _CRC_SIZE) is None:
-            return (
-                1  # the count itself is lost; the waiting records know it too, if anything was dropped lately
-            )
-        return struct.unpack_from(">I", self._buffer)[0]
+            # The count itself is lost, which is one loss that is known of.
+            self._dropped, self._saved = 1, _NOBODY
+        else:
+            self._dropped = self._saved = struct.unpack_from(">I", self._buffer)[0]
 
     def _keep_count(self):
-        # Before the last record that knows the count goes.
         if self._dropped != self._saved:
             struct.pack_into(">I", self._buffer, 0, self._dropped)
             self._write(_LOST, _seal(self._buffer, 4))
@@ -215,12 +223,6 @@ class Outbox:
             raise StorageError(
                 "outbox: filesystem full" if _full(error) else "outbox: cannot write: %s" % error
             )
-
-    def _remove(self, slot):
-        try:
-            self._files.remove(_name(slot))
-        except OSError as error:
-            raise StorageError("outbox: cannot free slot %d: %s" % (slot, error))
 
     def _give_reserve(self):
         if _RESERVE not in self._files.names():

@@ -6,7 +6,7 @@ class FakeWlan:
 
     As ports/esp32/network_wlan.c: without `config(reconnects=)` a failure is never told, status() says
     CONNECTING. `broken`: the driver raises OSError at connect. `lost`: a reason code that it fails with
-    instead of associating.
+    instead of associating, for `lost_for_ms`.
     """
 
     def __init__(self, clock, networks, takes_ms=1500):
@@ -15,6 +15,7 @@ class FakeWlan:
         self.takes_ms = takes_ms
         self.broken = False
         self.lost = 0
+        self.lost_for_ms = 1 << 30
         self.on = False
         self.reconnects = -1
         self.asked = None
@@ -59,7 +60,8 @@ class FakeWlan:
         if self.clock.slept_ms - self.since_ms < self.takes_ms:
             return 1001
         ssid, key = self.asked
-        reason = self.lost or (201 if ssid not in self.networks else 0)
+        lost = self.lost if self.clock.slept_ms - self.since_ms < self.lost_for_ms else 0
+        reason = lost or (201 if ssid not in self.networks else 0)
         if not reason and self.networks[ssid] != key:
             reason = 15
         if reason and self.reconnects < 0:

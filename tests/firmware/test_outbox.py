@@ -141,6 +141,37 @@ def test_a_flipped_bit_anywhere_costs_one_report_and_is_counted():
         assert payloads(Outbox("outbox", 4, folder=folder)) == [b"000", b"002"]
 
 
+def test_what_is_unreadable_is_counted_on_top_of_what_was_dropped():
+    folder, outbox = filled(3, 5)
+    folder.files["02"] = b"garbage"
+    outbox = Outbox("outbox", 3, folder=folder)
+    assert payloads(outbox) == [b"003", b"004"]
+    assert outbox.dropped == 3
+    assert Outbox("outbox", 3, folder=folder).dropped == 3
+
+
+def test_a_lost_count_is_made_anew():
+    folder, outbox = filled(2, 5)
+    for slot, _, _ in outbox:
+        outbox.delivered(slot)
+    folder.files["lost"] = b"garbage"
+    outbox = Outbox("outbox", 2, folder=folder)
+    assert outbox.dropped == 1
+    outbox.put(10, b"x")
+    outbox.delivered(next(iter(outbox))[0])
+    assert folder.files["lost"] != b"garbage"
+    assert Outbox("outbox", 2, folder=folder).dropped == 1
+
+
+def test_a_full_disk_does_not_send_the_same_report_for_ever():
+    folder, outbox = filled(2, 3)
+    del folder.files["reserve"]
+    folder.capacity = 0
+    for slot, _, _ in outbox:
+        outbox.delivered(slot)
+    assert payloads(Outbox("outbox", 2, folder=folder)) == []
+
+
 def test_any_bytes_in_any_file_are_no_crash():
     for content in (b"", b"\0", bytes(13), bytes(64), b"\xff" * 64, b"\xff" * 300):
         folder, outbox = filled(4, 6)

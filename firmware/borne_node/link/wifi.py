@@ -9,6 +9,8 @@ PAYLOAD_MAX = const(51)  # as the outbox
 
 _ASSOCIATE_MS = const(20_000)  # scan of 13 channels 1.5 s, WPA2 0.5 s, DHCP up to 10 s on busy access points
 _POLL_MS = const(50)
+# From v1.25 on status() tells of a failed attempt while the driver still tries again.
+_PATIENCE_MS = const(5_000)
 # A slow broker with a full outbox must not hold the radio on until the watchdog (180 s) bites.
 _SESSION_MS = const(90_000)
 _NTP_TRIES = const(2)
@@ -18,20 +20,21 @@ _SECONDS_1970_TO_2000 = const(946684800)
 # (ports/esp32/network_wlan.c, network_wlan_status).
 _RECONNECTS = const(2)
 
-# status() passes ESP-IDF's wifi_err_reason_t through (esp_wifi_types.h); 15 and 204 are how a wrong WPA2
-# password ends when the access point does not say so.
+# status() passes ESP-IDF's wifi_err_reason_t through (esp_wifi_types.h). 15 and 204 are handshakes that timed
+# out: how a wrong WPA2 password ends when the access point does not say so, but a poor signal too, so they
+# are LinkDown.
 _REASONS = {
-    15: "wrong password",
+    15: "wrong password, or a poor signal",
     200: "signal lost",
     201: "network not found",
     202: "wrong password",
     203: "access point does not accept this node",
-    204: "wrong password",
+    204: "wrong password, or a poor signal",
     210: "network not found with a security this node speaks",
     211: "network not found with a security this node speaks",
     212: "signal too weak",
 }
-_REFUSED = (15, 202, 203, 204, 210, 211)
+_REFUSED = (202, 210, 211)
 _CONNECTING = (1000, 1001, 1010)  # STAT_IDLE, STAT_CONNECTING, STAT_GOT_IP
 
 
@@ -77,7 +80,7 @@ class WifiLink:
                 # ntptime counts from the port's own epoch (ntptime.py).
                 epoch = __import__("time").gmtime(0)[0]
                 return ntptime.time() + (_SECONDS_1970_TO_2000 if epoch == 2000 else 0)
-            except (OSError, IndexError):  # IndexError: a datagram too short to unpack on some ports
+            except (OSError, ValueError):  # ValueError: a datagram too short to unpack
                 pass
         return None
 
@@ -120,7 +123,7 @@ class WifiLink:
         waited = 0
         while not self._wlan.isconnected():
             status = self._wlan.status()
-            if waited >= _ASSOCIATE_MS or (status not in _CONNECTING and waited >= _ASSOCIATE_MS // 4):
+            if waited >= _ASSOCIATE_MS or (status not in _CONNECTING and waited >= _PATIENCE_MS):
                 reason = _REASONS.get(status, "no connection (status %s)" % status)
                 kind = LinkRefused if status in _REFUSED else LinkDown
                 raise kind("Wi-Fi %s: %s" % (self._settings["wifi_ssid"], reason))
