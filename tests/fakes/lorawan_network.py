@@ -4,11 +4,14 @@ import struct
 
 from aes import aes
 
-from borne_node.link.lorawan import frames
+from borne_node.link.lorawan import commands, frames
 from borne_node.link.lorawan.channels import Channels
 from borne_node.link.lorawan.crypto import Key, session_keys
 
 _OF_A_SESSION = ("address", "network", "application", "sessions", "down", "channels", "rx2")
+
+
+_KEPT = 50  # of the last uplinks: the tests share their heap with the firmware
 
 
 class Violation(AssertionError):
@@ -42,6 +45,8 @@ class Network:
         self.list = b""
         self.rx2 = plan.rx2
         self.uplinks = []
+        self.arrived = 0
+        self.answers_checks = True
         self.answers = []
         self.lose_up = lambda: False
         self.lose_down = lambda: False
@@ -139,8 +144,13 @@ class Network:
         if index is None:
             raise Violation(f"an uplink on {frequency} Hz")
         self.uplinks.append((data, frame, rate, index))
+        del self.uplinks[:-_KEPT]
+        self.arrived += 1
         if self.answers:
             self.answer(self.answers.pop(0), end, index, rate)
+        elif self.answers_checks and commands.LINK_CHECK in [one[0] for one in asked(data)]:
+            options = commands.pack(commands.DOWNLINK, commands.LINK_CHECK, 10, 1)
+            self.answer({"options": options}, end, index, rate)
 
     def answer(self, what, end, index, rate):
         if what is None:
@@ -162,22 +172,42 @@ class Network:
             self.put(raw, end, index, rx1, 1000 * (self.delay or 1), what.get("window", 1), self.rx2)
 
 
-def audit(plan, sent, fair_use_us=None):
-    """No hour holds more airtime than the sub-band may have, and no day more than the fair use. Raises Violation."""
-    for number, (_, _, one_in, _) in enumerate(plan.bands):
-        if one_in > 1:
-            spans = [(one[1], one[2]) for one in sent if plan.band(one[3]) == number]
-            _limit(spans, 3_600_000_000, 3_600_000_000 // one_in, f"sub-band {number}")
-    if fair_use_us:
-        _limit([(one[1], one[2]) for one in sent], 86_400_000_000, fair_use_us, "fair use")
+def asked(data):
+    """(command, values) of the MAC commands that an uplink carries."""
+    return list(commands.parse(commands.UPLINK, data.payload if data.port == 0 else data.options))
 
 
-def _limit(spans, window, limit, name):
-    first = total = 0
-    for start, end in spans:
-        total += end - start
-        while spans[first][1] <= end - window:
-            total -= spans[first][1] - spans[first][0]
-            first += 1
-        if total > limit:
-            raise Violation(f"{name}: {total} us in a window")
+class Audit:
+    """The law as an outsider sees it: no hour holds more airtime of a sub-band than allowed, no day more than fair.
+
+    Raises Violation at the frame that is too much. `spent_us` is the airtime of all frames.
+    """
+
+    def __init__(self, plan, ether, fair_use_us=None):
+        self.plan = plan
+        self.spent_us = 0
+        self._hours = [_Window(3_600_000_000, 3_600_000_000 // row[2]) for row in plan.bands]
+        self._day = _Window(86_400_000_000, fair_use_us or 86_400_000_000)
+        ether.listeners.append(self.hear)
+
+    def hear(self, frame, start, end, frequency, *_):
+        self.spent_us += end - start
+        self._hours[self.plan.band(frequency)].add(start, end)
+        self._day.add(start, end)
+
+
+class _Window:
+    def __init__(self, length, limit):
+        self._length = length
+        self._limit = limit
+        self._spans = []
+        self._total = 0
+
+    def add(self, start, end):
+        self._spans.append((start, end))
+        self._total += end - start
+        while self._spans[0][1] <= end - self._length:
+            old = self._spans.pop(0)
+            self._total -= old[1] - old[0]
+        if self._total > self._limit:
+            raise Violation(f"{self._total} us of airtime, {self._limit} allowed")

@@ -8,6 +8,7 @@ from borne_node.chips.lora import Packet, RadioFault
 from borne_node.link.lorawan.airtime import airtime_us, symbol_us
 
 _PREAMBLE = 8
+_KEPT = 200  # entries of the logs: the tests share their heap with the firmware
 
 
 class Misuse(AssertionError):
@@ -66,6 +67,7 @@ class FakeRadio:
         self._until = start + airtime_us(sf, bandwidth, len(frame))
         sent = (bytes(frame), start, self._until, frequency, sf, bandwidth, self._power)
         self.ether.up.append(sent)
+        del self.ether.up[:-_KEPT]
         for listener in self.ether.listeners:
             listener(*sent)
 
@@ -85,6 +87,7 @@ class FakeRadio:
         frequency, sf, bandwidth, _ = self._settings
         symbol = symbol_us(sf, bandwidth)
         self.windows.append((now, symbols, self._settings))
+        del self.windows[:-_KEPT]
         self._until = now + symbols * symbol if symbols else None
         self._packet = None
 
@@ -112,8 +115,8 @@ class FakeRadio:
                 return None
             self.mode = "standby"
             _, payload, rssi, snr = self._packet
-            # What a corrupt frame gives the driver is no payload at all.
-            return Packet(payload, rssi, snr) if payload is not None else False
+            # A corrupt frame, here one without an SNR, never gets past the driver.
+            return Packet(payload, rssi, snr) if snr is not None else False
         if self._until is not None and now >= self._until:
             self.mode = "standby"
             return False

@@ -28,15 +28,20 @@ class Adr:
     def heard(self):
         self.silent = self.misses = self.floor = 0
 
-    def sending(self):
-        """Count one new uplink. Returns whether it is to carry ADRACKReq."""
-        self.silent = min(self.silent + 1, 0xFFFF)
+    @property
+    def request(self):
+        """Whether the next uplink is to carry ADRACKReq."""
+        return self.silent >= LIMIT
+
+    def unheard(self):
+        """One more uplink without a downlink."""
+        # Wraps by whole delays, so that the steps stay where they are.
+        self.silent = self.silent + 1 if self.silent < 0xFFFF else 0xFFFF - DELAY + 1
         over = self.silent - LIMIT - DELAY
         if over >= 0 and over % DELAY == 0:
             self._step()
         elif over > 0 and self._at_floor():
             self.floor = min(self.floor + 1, 0xFF)
-        return self.silent >= LIMIT
 
     def wants_probe(self):
         """Whether the next uplink should ask for an answer, to learn early that nobody hears it."""
@@ -44,9 +49,8 @@ class Adr:
 
     def unanswered(self):
         """The uplink asked for an answer and none came."""
-        self.misses += 1
-        if self.misses > _MISSES:
-            self.misses = 1
+        self.misses = self.misses % 0xFE + 1
+        if self.misses % _MISSES == 0:
             self._step()
 
     @property

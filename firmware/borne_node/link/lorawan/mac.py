@@ -239,15 +239,17 @@ class Mac:
             raise LinkRefused("all frame counters are used up: join again")
         control = frames.ACK if self._owed else 0
         if self._adaptive:
-            control |= frames.ADR | (frames.ADR_ACK_REQ if self.adr.sending() else 0)
+            control |= frames.ADR | (frames.ADR_ACK_REQ if self.adr.request else 0)
         data = frames.Data(False, confirmed, session.address, control, count, options, port, payload)
         frame = frames.build(self._network, self._application, data)
         if port == 0 or options:
             self.requests.sent()
         self._owed = self._more = False
         reply = self._repeat(frame, index, rate, confirmed)
-        if reply is None and asked:
-            self.adr.unanswered()
+        if reply is None and self._adaptive:
+            self.adr.unheard()
+            if asked:
+                self.adr.unanswered()
         self._settle()
         return bool(reply and reply.control & frames.ACK)
 
