@@ -252,7 +252,9 @@ class VirtualBoard:
             for descriptor, events in interest:
                 self._poll.register(descriptor, events)
         seconds = None if self.due_us is None else self.clock.seconds_until(self.due_us)
-        return [descriptor for descriptor, _ in self._poll.poll(None if seconds is None else seconds * 1000 + 1)]
+        return [
+            descriptor for descriptor, _ in self._poll.poll(None if seconds is None else seconds * 1000 + 1)
+        ]
 
     def _run_commands(self) -> None:
         os.read(self._wakeup_read, 4096)
@@ -355,7 +357,8 @@ class VirtualBoard:
         self._watchdog_us = 0
         self._watchdog_due_us = None
         self._timers = 0
-        self._greeted = False
+        self._greeted = self._mounting = False
+        self._hello_us = self.now_us
 
     def _become(self, state: str) -> None:
         self.state = state
@@ -500,7 +503,8 @@ class VirtualBoard:
 
     def _answer(self, sequence: int, payload: bytes = b"", *, status: int = ops.OK) -> None:
         """Answer now, or when the clock has caught up with what the board has done since it last waited."""
-        if not self._at_prompt and self.now_us - self._granted_us > _SLICE_US:
+        gated = not self._at_prompt and not self._mounting
+        if gated and self.now_us - self._granted_us > _SLICE_US:
             self._hold(sequence, payload, self.now_us, status)
         else:
             self._send(sequence, status, payload)
@@ -549,7 +553,8 @@ class VirtualBoard:
             self._release()
 
     def _on_hello(self, sequence: int, payload: bytes) -> None:
-        self._greeted = True
+        self._greeted = self._mounting = True
+        self._hello_us = self.now_us
         vfs = next((n for n, part in enumerate(self._table) if part.label in ("vfs", "ffat")), -1)
         head = struct.pack(
             "<BBBbqHIB",
@@ -590,7 +595,12 @@ class VirtualBoard:
         self._answer(sequence)
 
     def _on_phase(self, sequence: int, payload: bytes) -> None:
-        """boot.py and main.py are done: the prompt follows."""
+        if payload[0] == ops.PHASE_MAIN:
+            # Mounting (and formatting) may take long, but a board must come up for a host on a standing clock.
+            self._granted_us += self.now_us - self._hello_us
+            self._mounting = False
+            self._answer(sequence)
+            return
         self._at_prompt = True
         self._drain()
         raw = self._console.hide_until_raw()
@@ -602,6 +612,11 @@ class VirtualBoard:
     def _on_reset(self, sequence: int, payload: bytes) -> None:
         self._drain()
         self._boot(console.SOFTWARE, granted_us=self._granted_us)
+
+    def _on_soft_reset(self, sequence: int, payload: bytes) -> None:
+        self._drain()
+        self._end_processes()
+        self._soft_reset()
 
     def _on_deep_sleep(self, sequence: int, payload: bytes) -> None:
         microseconds, ext0, ext0_level, ext1, ext1_level = struct.unpack("<QbBQB", payload)
@@ -640,6 +655,7 @@ class VirtualBoard:
         ops.SYNC: _on_sync,
         ops.PHASE: _on_phase,
         ops.RESET: _on_reset,
+        ops.SOFT_RESET: _on_soft_reset,
         ops.DEEPSLEEP: _on_deep_sleep,
         ops.RTC_SET: _on_rtc_set,
         ops.WDT_FEED: _on_watchdog,

@@ -321,6 +321,8 @@ class Peripherals:
 
     def _nvs_set_i32(self, data: bytes, now_us: int) -> tuple[bytes, int]:
         value, key = struct.unpack("<i", data[1:5])[0], data[5:].decode()
+        if not 1 <= len(key) <= 15:
+            raise nvs.NvsError(nvs.ERR_KEY_TOO_LONG)
         self._staged.append((self._namespaces[data[0]], key, value))
         return b"", _PIN_US
 

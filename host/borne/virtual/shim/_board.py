@@ -40,6 +40,7 @@ def start():
     gc.collect()
     if vfs_at >= 0:
         _mount(esp32.Partition(esp32.Partition._table[vfs_at]))
+    _link.ask(_ops.PHASE, "<B", _ops.PHASE_MAIN)
     _run("boot.py")
     if not skip_main:
         _run("main.py")
@@ -101,7 +102,7 @@ def _run(name):
     try:
         execfile(name, __main__.__dict__)  # noqa: F821
     except SystemExit:
-        raise
+        _link.call_forever(_ops.SOFT_RESET)
     except BaseException as error:
         _print_exception(error)
     gc.collect()

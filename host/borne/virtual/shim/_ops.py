@@ -24,6 +24,7 @@ RESET = 5
 DEEPSLEEP = 6
 STAGE = 7
 MORE = 8
+SOFT_RESET = 9
 
 PIN_OPEN = 10
 PIN_GET = 11
@@ -72,5 +73,5 @@ NTP = 101
 # WAIT: bit of its flags
 UNTIL_INPUT = 1
 # PHASE
-PHASE_MAIN = 0
-PHASE_REPL = 1
+PHASE_MAIN = 0  # mounted, boot.py comes next
+PHASE_REPL = 1  # boot.py and main.py are done, the prompt comes next
