@@ -107,7 +107,7 @@ class Gate:
         return found
 
     def state(self):
-        """Bytes for the next wake, under 700. They hold what was measured: for RAM, never for flash."""
+        """Bytes for the next wake, under 800. They hold what was measured: for RAM, never for flash."""
         return seal(self._policy + json.dumps([getattr(self, "_" + name) for name in _STATE]).encode())
 
     def _step(self, now, reading, fault):
@@ -120,16 +120,18 @@ class Gate:
         self._seen = now = max(now, self._seen)
         if self._row.port == schema.LIVE:
             return self._live(now, reading, fault)
+        late = False
         if self._row.kind == "light" and self._start:
             # Triggers came since the last reading: they belong to the window that was open then.
             self._triggers = min(self._triggers + (reading.triggers if reading else 0), self._row.top)
-            self._whole = self._whole and not fault and now - self._end <= self._row.jitter_s
+            late = now - self._end > self._row.jitter_s
+            self._whole = self._whole and not fault and not late
         out = self._due(now)
         if now >= self._end:
             if self._start:
                 self._close()
                 out += self._due(now)
-            self._open(now)
+            self._open(now, late)
         if fault:
             self._fault = fault
         else:
@@ -138,10 +140,10 @@ class Gate:
             self.prepare()
         return out
 
-    def _open(self, now):
+    def _open(self, now, late):
         before = self._end
         self._start, self._end = policy.window(self._row, now)
-        self._whole = self._start == before
+        self._whole = self._start == before and not late
         if not before:
             self._ledger.audit(self._start)
         self._phase = 0 if self._row.kind == "light" else self._jitter

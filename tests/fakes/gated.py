@@ -1,0 +1,98 @@
+"""A gate among its real neighbours, driven as app.py drives it: what tests of the gate share."""
+
+import hashlib
+from collections import namedtuple
+
+from store import FakeStore
+
+from borne_node import RELEASED
+from borne_node.errors import SensorFault
+from borne_node.privacy import policy
+from borne_node.privacy.drbg import Drbg
+from borne_node.privacy.gate import Gate
+from borne_node.privacy.ledger import Ledger
+
+Parking = namedtuple("Parking", ("occupied", "confidence"))
+Light = namedtuple("Light", ("lux", "triggers"))
+Fill = namedtuple("Fill", ("level", "temperature"))
+
+# Midnight UTC after the firmware's release, so that every kind's window begins here.
+MIDNIGHT = RELEASED + 86400
+FAULT = SensorFault("QMC5883L", "no answer")
+
+
+class Entropy:
+    """A seeded os.urandom: SHA-256 in counter mode. `broken`, if set, is asked instead."""
+
+    def __init__(self, seed=1):
+        self.seed = seed
+        self.count = 0
+        self.broken = None
+
+    def __call__(self, size):
+        if self.broken:
+            return self.broken(size)
+        out = b""
+        while len(out) < size:
+            self.count += 1
+            out += hashlib.sha256(b"%d/%d" % (self.seed, self.count)).digest()
+        return out[:size]
+
+
+def cars(*occupied):
+    """A reading of bays, whatever the time."""
+    return lambda now: Parking(occupied, (100,) * len(occupied))
+
+
+class Street:
+    """One node from wake to wake. `reading(now)` gives a Reading or raises SensorFault; `sent`: (time, Released)."""
+
+    def __init__(self, kind, profile, reading, now=MIDNIGHT - 7, seed=1, **settings):
+        self.row = policy.row(kind, profile)
+        self.reading = reading
+        self.settings = settings
+        self.now = now
+        self.store = FakeStore()
+        self.entropy = Entropy(seed)
+        self.seeding = True
+        self.memory = None
+        self.slept = False
+        self.sent = []
+        self.gate = None
+
+    def wake(self):
+        """One wake; returns what it sent."""
+        now = self.now
+        drbg = Drbg(self.entropy, self.store)
+        self.gate = Gate(
+            self.row, self.settings, drbg, Ledger(self.store), self.memory, None if self.slept else now
+        )
+        self.slept = True
+        try:
+            out = self.gate.add(self.reading(now), now)
+        except SensorFault as fault:
+            out = self.gate.failed(fault, now)
+        self.sent.extend((now, one) for one in out)
+        if self.seeding and drbg.due(now):
+            drbg.reseed(now)
+        self.gate.prepare()
+        self.memory = self.gate.state()
+        return out
+
+    def sleep(self):
+        self.now = self.gate.next_wake(self.now)
+
+    def until(self, end):
+        """Wake and sleep as long as the next wake is before `end`; returns what was sent meanwhile."""
+        start = len(self.sent)
+        while self.now < end:
+            self.wake()
+            self.sleep()
+        return [released for _, released in self.sent[start:]]
+
+    def power_off(self, seconds=0):
+        """RTC memory is lost, the store is what was committed."""
+        self.store.reboot()
+        self.memory = None
+        self.slept = False
+        self.now += seconds
