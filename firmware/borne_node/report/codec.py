@@ -53,7 +53,7 @@ def encode_into(buffer, port, window, values, history=None, room=None):
         _put_fields(buffer, position, port, rest, values, taken)
         taken += slots(rest)
     if len(values) > taken:
-        raise FrameError(port, None, None, "takes %d values, not %d" % (taken, len(values)))
+        raise FrameError(port, None, None, "takes %d values" % taken)
     if history is not None and used > schema.size(port):
         from borne_node.report import history as coder  # only nodes that use it pay for the heap
 
@@ -72,7 +72,7 @@ def frame_size(port, values, history=None, room=None):
         return size
     default = schema.row(port)[3]
     if not default:
-        raise FrameError(port, None, None, "carries no history")
+        raise FrameError(port, None, None, "has no history")
     return max(size, default if room is None else room)
 
 
@@ -81,7 +81,7 @@ def decode(port, payload):
     _, _, bits, history_room, fields = schema.row(port)
     size = schema.size(port)
     if len(payload) < size:
-        raise FrameError(port, len(payload), None, "has %d bytes, not %d" % (size, len(payload)))
+        _wrong_size(port, size, len(payload))
     window = take(payload, 0, bits) if bits else None
     values = []
     position = _take_fields(payload, bits, port, fields, values)
@@ -90,16 +90,20 @@ def decode(port, payload):
         rest = _variant(port, following, values)
         size = (position + sum(field[1] for field in rest)) >> 3
         if len(payload) < size:
-            raise FrameError(port, len(payload), None, "has %d bytes, not %d" % (size, len(payload)))
+            _wrong_size(port, size, len(payload))
         position = _take_fields(payload, position, port, rest, values)
     history = ()
     if len(payload) > size:
         if not history_room:
-            raise FrameError(port, size, None, "has %d bytes, not %d" % (size, len(payload)))
+            _wrong_size(port, size, len(payload))
         from borne_node.report.reader import read
 
         history = read(payload, size, port, fields, values)
     return Frame(port, window, tuple(values), history)
+
+
+def _wrong_size(port, size, length):
+    raise FrameError(port, min(size, length), None, "has %d bytes, not %d" % (size, length))
 
 
 def _variant(port, following, values):

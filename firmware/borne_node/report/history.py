@@ -18,25 +18,23 @@ from borne_node.report.codec import slots, to_code
 TOP = const(1 << 24)
 LOW = const(1 << 16)
 MOST = const(255)  # windows in one frame: what an 8-bit window index can tell apart
-_RATE = const(5)  # a probability moves a 32nd of the way at each decision
-_WIDEST = const(9)  # bits behind the first one of a difference; fields with history have at most 10
+RATE = const(5)  # a probability moves a 32nd of the way at each decision
+WIDEST = const(9)  # bits behind the first one of a difference; fields with history have at most 10
 
 # Decisions of a window, then sets of decisions, one for each row; slots of a row share it, so that all bays
 # learn together.
 FOLLOWS = const(0)
-_GAP = const(1)  # 2: the newer window was none, was one
+GAP = const(1)  # 2: the newer window was none, was one
 FIRST_SET = const(4)
 SET = const(32)
-_CHANGED = const(
-    0
-)  # 4, by class of the old code: inside the scale, at its low end, at its high end, reserved
-_RESERVED = const(4)  # 2: the old code was a number, was reserved
-_WHICH = const(6)  # 2: not unknown, not suppressed
-_MOVED = const(8)  # back from a reserved code: not to the number before it
-_DOWN = const(9)  # 3, by what the newer step did: nothing, up, down
-_HALF = const(12)  # 4: first bit behind the leading one of the difference, by its length
-_FAR = const(16)  # 4, by class: the difference is not 1
-_LONGER = const(19)  # 1 ... 8 added: its length goes on
+CHANGED = const(0)  # 4, by class of the old code: inside the scale, at its low end, at its high end, reserved
+RESERVED = const(4)  # 2: the old code was a number, was reserved
+WHICH = const(6)  # 2: not unknown, not suppressed
+MOVED = const(8)  # back from a reserved code: not to the number before it
+DOWN = const(9)  # 3, by what the newer step did: nothing, up, down
+HALF = const(12)  # 4: first bit behind the leading one of the difference, by its length
+FAR = const(16)  # 4, by class: the difference is not 1
+LONGER = const(19)  # 1 ... 8 added: its length goes on
 
 # First probabilities of "no", in 256ths, in the order above, of every row; the other cells start even.
 # bench/decoding_history.py measures them on simulated streets and prints this table.
@@ -134,7 +132,7 @@ class Model:
 
     def step(self, gap):
         """Code one window, `target`; afterwards `codes` is it, unless it is a gap, which is returned."""
-        self.gap = self.decide(_GAP + self.gap, gap)
+        self.gap = self.decide(GAP + self.gap, gap)
         if self.gap:
             return True
         slot = 0
@@ -150,18 +148,18 @@ class Model:
         step = self.steps[slot]
         self.steps[slot] = 0
         kind = 3 if old > last else 1 if old == 0 else 2 if old == last else 0
-        if not self.decide(cell + _CHANGED + kind, new != old):
+        if not self.decide(cell + CHANGED + kind, new != old):
             return
-        if self.decide(cell + _RESERVED + (old > last), new > last):
-            self.codes[slot] = code = top - self._which(cell + _WHICH, top - new)
-            self.sound = self.sound and code != old
+        if self.decide(cell + RESERVED + (old > last), new > last):
+            self.codes[slot] = code = top - self._which(cell + WHICH, top - new)
+            self.sound = self.sound and last < code != old
             return
         number = self.numbers[slot]
-        if old <= last or self.decide(cell + _MOVED, new != number):
+        if old <= last or self.decide(cell + MOVED, new != number):
             # At either end of the scale there is one way to go.
             down = number > 0
             if 0 < number < last:
-                down = self.decide(cell + _DOWN + step, new < number)
+                down = self.decide(cell + DOWN + step, new < number)
             size = self._size(cell, kind, number - new if down else new - number)
             number = number - size if down else number + size
             self.numbers[slot] = number
@@ -177,20 +175,20 @@ class Model:
     def _size(self, cell, kind, size):
         """Elias gamma: how many bits follow the leading one, then these bits."""
         bits = 0
-        here = cell + _FAR + kind
-        while bits < _WIDEST and self.decide(here, size >> bits > 1):
+        here = cell + FAR + kind
+        while bits < WIDEST and self.decide(here, size >> bits > 1):
             bits += 1
-            here = cell + _LONGER + bits
+            here = cell + LONGER + bits
         value = 1
         for n in range(bits - 1, -1, -1):
             bit = size >> n & 1
-            bit = self.decide(cell + _HALF + min(bits, 4) - 1, bit) if value == 1 else self.half(bit)
+            bit = self.decide(cell + HALF + min(bits, 4) - 1, bit) if value == 1 else self.half(bit)
             value = value << 1 | bit
         return value
 
     def learn(self, cell, bit):
         chance = self.chances[cell]
-        self.chances[cell] = chance - (chance >> _RATE) if bit else chance + (4096 - chance >> _RATE)
+        self.chances[cell] = chance - (chance >> RATE) if bit else chance + (4096 - chance >> RATE)
 
 
 class _Writer(Model):

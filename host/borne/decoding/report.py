@@ -144,15 +144,17 @@ def _decode_by_table(payload: bytes, port: int) -> Report:
 
 
 def layout_of(port: int) -> Layout:
-    """The layout of a port. Raises DecodeError that says of which version a port is that this decoder does
-    not know.
-    """
-    if port in layouts():
-        return layouts()[port]
-    reason = f"is no port of format version {VERSION}"
-    if port % PORTS_A_VERSION in layouts() and port < FIRST_RESERVED_PORT:
-        reason = f"is of format version {port // PORTS_A_VERSION + 1}, this decoder knows version {VERSION}"
-    raise DecodeError(reason, port=port)
+    """The layout of a port. Raises DecodeError where this version knows none."""
+    if port not in layouts():
+        raise DecodeError(unknown_port(port), port=port)
+    return layouts()[port]
+
+
+def unknown_port(port: int) -> str:
+    """Why a port is refused: of which version it is, if it is of any."""
+    if port % PORTS_A_VERSION in layouts() and PORTS_A_VERSION < port < FIRST_RESERVED_PORT:
+        return f"is of format version {port // PORTS_A_VERSION + 1}, this decoder knows version {VERSION}"
+    return f"is no port of format version {VERSION}"
 
 
 def _labelled(fields: tuple[Field, ...], values: tuple[Any, ...]) -> tuple[Value, ...]:
