@@ -167,7 +167,7 @@ def test_more_rows_than_a_chunk_stay_in_order() -> None:
 
 def test_missing_payloads_and_ports_are_errors_not_exceptions() -> None:
     table = decode_columns(pa.array([None, b"\0\0\0"], pa.binary()), pa.array([30, None], pa.int32()))
-    assert table["error"].to_pylist() == ["port 30, byte 0: has 3 bytes, not 0", "no port"]
+    assert table["error"].to_pylist() == ["port 30, byte 0: must have 3 bytes", "no port"]
     assert table["port"].to_pylist() == [30, None]
 
 

@@ -81,7 +81,7 @@ def decode(port, payload):
     _, _, bits, history_room, fields = schema.row(port)
     size = schema.size(port)
     if len(payload) < size:
-        _wrong_size(port, size, len(payload))
+        raise FrameError(port, len(payload), None, "must have %d bytes" % size)
     window = take(payload, 0, bits) if bits else None
     values = []
     position = _take_fields(payload, bits, port, fields, values)
@@ -90,20 +90,16 @@ def decode(port, payload):
         rest = _variant(port, following, values)
         size = (position + sum(field[1] for field in rest)) >> 3
         if len(payload) < size:
-            _wrong_size(port, size, len(payload))
+            raise FrameError(port, len(payload), None, "must have %d bytes" % size)
         position = _take_fields(payload, position, port, rest, values)
     history = ()
     if len(payload) > size:
         if not history_room:
-            _wrong_size(port, size, len(payload))
+            raise FrameError(port, size, None, "must have %d bytes" % size)
         from borne_node.report.reader import read
 
         history = read(payload, size, port, fields, values)
     return Frame(port, window, tuple(values), history)
-
-
-def _wrong_size(port, size, length):
-    raise FrameError(port, min(size, length), None, "has %d bytes, not %d" % (size, length))
 
 
 def _variant(port, following, values):

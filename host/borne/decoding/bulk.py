@@ -4,6 +4,7 @@ whole columns.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -90,7 +91,7 @@ class Bulk(NamedTuple):
             at, reason = field.position, f"{field.row} has no code {code}"
             return str(DecodeError(reason, port=port, byte=at >> 3, bit=7 - (at & 7)))
         size, length = low >> 20, low & 0xFFFFF
-        return str(DecodeError(f"has {size} bytes, not {length}", port=port, byte=min(size, length)))
+        return str(DecodeError(f"must have {size} bytes", port=port, byte=min(size, length)))
 
 
 def strange(port: int, count: int) -> Bulk:
@@ -124,7 +125,7 @@ def _bytes_at(column: Column, size: int, plain: bool) -> Any:
     count = len(column.starts)
     if plain and count and column.ends[-1] - column.starts[0] == count * size:
         matrix = column.data[column.starts[0] : column.ends[-1]].reshape(count, size)
-        return lambda k: matrix[:, k].copy()
+        return cache(lambda k: matrix[:, k].copy())
 
     def gather(k: int) -> npt.NDArray[np.uint8]:
         at = column.starts + k
@@ -133,25 +134,27 @@ def _bytes_at(column: Column, size: int, plain: bool) -> Any:
         found[there] = column.data[at[there]]
         return found
 
-    return gather
+    return cache(gather)
 
 
 def _extract(take: Any, position: int, width: int) -> Codes:
     """`width` bits at `position` of every payload, in the narrowest type that holds the bytes they lie in."""
     first, last = position >> 3, (position + width - 1) >> 3
     spare = 8 * (last + 1) - position - width
+    mask = (1 << width) - 1
     if first == last:
         codes = take(first)
-    else:
-        wide = np.uint16 if last - first == 1 else np.uint32 if last - first < 4 else np.uint64
-        codes = take(first).astype(wide)
-        for k in range(first + 1, last + 1):
-            np.left_shift(codes, 8, out=codes)
-            np.bitwise_or(codes, take(k), out=codes)
+        codes = codes >> spare if spare else codes
+        return codes & mask if width + spare < 8 else codes  # type: ignore[no-any-return]
+    wide = np.uint16 if last - first == 1 else np.uint32 if last - first < 4 else np.uint64
+    codes = take(first).astype(wide)
+    for k in range(first + 1, last + 1):
+        np.left_shift(codes, 8, out=codes)
+        np.bitwise_or(codes, take(k), out=codes)
     if spare:
         np.right_shift(codes, spare, out=codes)
-    if width < 8 * (last + 1 - first) - spare:
-        np.bitwise_and(codes, (1 << width) - 1, out=codes)
+    if width + spare < 8 * (last + 1 - first):
+        np.bitwise_and(codes, mask, out=codes)
     return codes  # type: ignore[no-any-return]
 
 
@@ -189,6 +192,8 @@ def _errors(layout: Layout, codes: list[Codes], lengths: npt.NDArray[Any], plain
         wrong = refused(field, codes[number])
         if wrong is not None:
             note(wrong, CODE + (number << 20) + codes[number].astype(np.int64))
+    if plain and not layout.variants:
+        return errors
     longest = np.full(len(lengths), layout.size)
     number = len(layout.fields)
     if layout.variants:
@@ -202,7 +207,7 @@ def _errors(layout: Layout, codes: list[Codes], lengths: npt.NDArray[Any], plain
             if wrong is not None:
                 note(wrong & chosen, CODE + (number << 20) + codes[number].astype(np.int64))
             number += 1
-    if layout.variants or not (plain or layout.has_history):
+    if not layout.has_history:
         note(lengths > longest, wrong_size(longest))
     return errors
 
