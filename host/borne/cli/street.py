@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -15,10 +15,10 @@ from rich.live import Live
 
 from borne.decoding import listen
 from borne.errors import UserError
-from borne.virtual import street as library
-from borne.virtual import world
-from borne.virtual.street import Event, Reported
-from borne.virtual.street.picture import Picture
+
+if TYPE_CHECKING:
+    from borne.virtual.street import Event
+    from borne.virtual.street.picture import Picture
 
 _FRAMES_A_SECOND = 8
 
@@ -42,14 +42,21 @@ def street(
 
     At the end, what was released is compared with what truly happened.
     """
+    try:
+        from borne.virtual import street as library
+        from borne.virtual import world
+        from borne.virtual.street.picture import Picture
+    except ModuleNotFoundError as error:
+        raise UserError(f"street: needs {error.name}: install borne[street]") from None
     if svg and not svg.absolute().parent.is_dir():
         raise UserError(f"svg: there is no folder {svg.parent}")
     with closing(library.play(seed, days, nodes, folder=keep)) as events:
-        picture = Picture((asset.name for asset in world.assets(seed, nodes)), days)
+        picture = Picture(world.assets(seed, nodes), days)
         watched = picture.watch(events)
         if as_json:
             _json(watched)
         elif plain or not sys.stdout.isatty():
+            print(picture.opening(seed), flush=True)
             _plain(picture, watched)
         else:
             _live(picture, watched)
@@ -58,6 +65,8 @@ def street(
 
 
 def _json(events: Iterable[Event]) -> None:
+    from borne.virtual.street import Reported
+
     for event in events:
         if isinstance(event, Reported):
             found = listen.as_json(event.heard, event.received) | {"place": event.asset.place}

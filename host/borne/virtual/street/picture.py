@@ -7,8 +7,10 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
+from rich import box
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -20,21 +22,25 @@ from borne.errors import UserError
 from borne.virtual import world
 from borne.virtual.street.events import Ended, Event, Passed, Progress, Ready, Reported
 from borne.virtual.street.summary import Line, Measure, Summary
+from borne.virtual.world import Asset
 from borne_node.privacy import policy
 from borne_node.report import schema
 
 # The firmware carries no annotations.
 _ROWS: Any = policy.TABLE
-# Title, header, legend and their frames around the rows of the table.
-_AROUND = 8
+_PROFILES: dict[int, str] = {row.port: row.profile for row in _ROWS}
+# Title, header, legend and the lines between them and the rows of the table.
+_AROUND = 6
 _SVG_WIDTH = 100
 _BAR_WIDTH = 24
+_WRAP = 100
 
 
 @dataclass
 class _Row:
-    """What is known of one node so far."""
+    """What is known of one node so far. `kind` is its profile once it has reported, which says more."""
 
+    kind: str
     ready: Ready | None = None
     step: str = "wait"
     fraction: float = 0.0
@@ -46,8 +52,8 @@ class _Row:
 class Picture:
     """Follows a street's events and can be shown at any time, by rich; `days` is what was asked for."""
 
-    def __init__(self, names: Iterable[str], days: float) -> None:
-        self._rows = {name: _Row() for name in names}
+    def __init__(self, assets: Iterable[Asset], days: float) -> None:
+        self._rows = {asset.name: _Row(asset.kind) for asset in assets}
         self._days = days
         self._now = world.START
         self._summary: Summary | None = None
@@ -71,10 +77,16 @@ class Picture:
                 # Health comes once a day and would hide what the node is there for.
                 if heard.port != schema.HEALTH or row.last is None:
                     row.last = event
+                    row.kind = _PROFILES.get(heard.port, row.kind)
             case Passed(now):
                 self._now = now
             case Ended(summary):
                 self._summary = summary
+
+    def opening(self, seed: int) -> str:
+        """The first line for a pipe."""
+        nodes = f"{len(self._rows)} node{'s' * (len(self._rows) != 1)}"
+        return f"street of {nodes}, seed {seed}, {_days(self._days)} from {_clock(world.START)} UTC"
 
     def line(self, event: Event) -> str | None:
         """One event as a line of plain text, None for those that are no news or that no two runs share."""
@@ -106,7 +118,7 @@ class Picture:
         room = max(3, (options.height or console.height) - _AROUND) if self._summary is None else None
         parts: list[RenderableType] = [self._title(), self._table(room), legend()]
         if self._summary is not None:
-            parts += ["", *(Text(sentence) for sentence in words(self._summary))]
+            parts += ["", _table_of(self._summary), Text(_notes(self._summary), "dim")]
         yield Group(*parts)
 
     def _title(self) -> Table:
@@ -118,17 +130,18 @@ class Picture:
         return title
 
     def _table(self, room: int | None) -> Table:
-        table = Table(expand=True, pad_edge=False)
-        table.add_column("asset", no_wrap=True)
+        table = Table(box=box.SIMPLE_HEAD, expand=True, pad_edge=False)
+        table.add_column("asset", no_wrap=True, style="bold")
+        table.add_column("kind", no_wrap=True)
         table.add_column("sent", no_wrap=True)
         table.add_column("released values", ratio=1)
         table.add_column("bytes", justify="right", no_wrap=True)
         table.add_column("frames", justify="right", no_wrap=True)
         rows = list(self._rows.items())
         for name, row in rows[:room]:
-            table.add_row(name, *self._cells(row))
+            table.add_row(name, row.kind, *self._cells(row))
         if room is not None and len(rows) > room:
-            table.add_row("...", "", Text(f"and {len(rows) - room} more", "dim"), "", "")
+            table.add_row("...", "", "", Text(f"and {len(rows) - room} more", "dim"), "", "")
         return table
 
     def _cells(self, row: _Row) -> tuple[RenderableType, ...]:
@@ -170,31 +183,51 @@ def _clock(t: int) -> str:
 
 
 def words(summary: Summary) -> list[str]:
-    """The summary in sentences, without styles."""
-    days = "1 day" if summary.days == 1 else f"{summary.days:g} days"
-    lines = [f"Released against what truly happened: seed {summary.seed}, {days}"]
+    """The summary as lines of plain text."""
+    lines = [_heading(summary)]
     for line in summary.lines:
-        lines += _asset(line, summary.days)
-    lines += ["", *_noise(summary)]
-    return lines
+        lines.append(f"  {line.asset.name:<10}  {_traffic(line, summary.days)}")
+        lines += [f"{'':14}{sentence}" for sentence in map(_sentence, line.measures)]
+    return [*lines, "", *wrap(_notes(summary), _WRAP)]
 
 
-def _asset(line: Line, days: float) -> Iterator[str]:
+def _table_of(summary: Summary) -> Table:
+    """The same for a terminal of any width."""
+    table = Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, title=_heading(summary), title_justify="left", title_style="bold"
+    )
+    table.add_column("asset", no_wrap=True)
+    table.add_column("released, against the truth", ratio=1)
+    for line in summary.lines:
+        sentences = Text("\n").join([Text(_sentence(one)) for one in line.measures])
+        table.add_row(
+            Text(line.asset.name, "bold"), sentences.append(f"\n{_traffic(line, summary.days)}", "dim")
+        )
+    return table
+
+
+def _heading(summary: Summary) -> str:
+    return f"Released against what truly happened: seed {summary.seed}, {_days(summary.days)}"
+
+
+def _days(days: float) -> str:
+    return "1 day" if days == 1 else f"{days:g} days"
+
+
+def _traffic(line: Line, days: float) -> str:
     frames, size = line.frames / days, line.bytes / days
-    rest = [f"{line.faults} faults"] * bool(line.faults) + [f"{line.undecodable} not decoded"] * bool(
-        line.undecodable
-    )
-    traffic = ", ".join(
-        [f"{frames:.0f} frames and {size:.0f} bytes a day", f"{line.windows} windows due", *rest]
-    )
-    yield f"  {line.asset.name:<10}  {line.profile:<5}  {traffic}"
-    for measure in line.measures:
-        yield f"{'':14}{_measure(measure)}"
+    parts = [
+        f"{line.profile}: {frames:.0f} frames and {size:.0f} bytes a day",
+        f"{line.windows} whole windows",
+    ]
+    parts += [f"{line.faults} faults"] * bool(line.faults)
+    return ", ".join(parts + [f"{line.undecodable} not decoded"] * bool(line.undecodable))
 
 
-def _measure(one: Measure) -> str:
-    counts = [f"{len(one.pairs)} released", f"{one.suppressed} suppressed", f"{one.unknown} unknown"]
-    told = ", ".join(count for count in counts if not count.startswith("0 ") or "released" in count)
+def _sentence(one: Measure) -> str:
+    told = f"{len(one.pairs)} released"
+    told += f", {one.suppressed} suppressed" * bool(one.suppressed)
+    told += f", {one.unknown} unknown" * bool(one.unknown)
     if one.error is None:
         return f"{one.what}: {told}"
     if one.what == "presence":
@@ -202,13 +235,20 @@ def _measure(one: Measure) -> str:
     return f"{one.what}: off by {one.error:.2f} {one.unit} on average ({one.expected}); {told}"
 
 
-def _noise(summary: Summary) -> Iterator[str]:
+def _notes(summary: Summary) -> str:
     """What the gate did, from the policy that the nodes ran."""
     profiles = {(line.asset.kind, line.profile) for line in summary.lines}
-    for row in _ROWS:
-        if (row.kind, row.profile) in profiles and row.epsilon:
-            epsilon = row.epsilon[0] / row.epsilon[1]
-            yield f"  ~ {row.profile}: discrete Laplace noise, epsilon {epsilon:g} per {row.unit} and window"
-    yield "  Noise is drawn on the node before it sends: a count says how busy the street was, and not whether one"
-    yield "  car or one person was there. Suppressed are counts below the policy's threshold and windows that the"
-    yield "  node did not see whole."
+    noised = [
+        f"{row.profile} with epsilon {row.epsilon[0] / row.epsilon[1]:g} per {row.unit} and window"
+        for row in _ROWS
+        if row.epsilon and (row.kind, row.profile) in profiles
+    ]
+    laplace = (
+        f"Discrete Laplace noise: {'; '.join(noised)}; what spans several windows, as a long stay does, counts in "
+        "each. It is drawn on the node before it sends: a count says how busy the street was, and not whether one "
+        "car or one person was there. "
+    )
+    withheld = (
+        "Suppressed are counts below the policy's threshold, and windows that the node did not see whole."
+    )
+    return (laplace if noised else "") + withheld

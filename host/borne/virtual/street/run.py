@@ -90,7 +90,7 @@ def play(
     error, the generator's close, Ctrl-C - leaves nothing running. Raises UserError, ImageError, DeviceError
     and its kind.
     """
-    _check(days, count)
+    _check(days, count, folder)
     loaded = boards.load(board)
     regions = node.regions(loaded, image)
     with ExitStack() as stack:
@@ -106,11 +106,17 @@ def play(
         yield from _run(street, made, subscriber, world.START + round(days * _DAY_S))
 
 
-def _check(days: float, count: int) -> None:
+def _check(days: float, count: int, folder: Path | None) -> None:
     if not 1 <= count <= world.MOST_ASSETS:
         raise UserError(f"nodes: {count} is not between 1 and {world.MOST_ASSETS}")
     if not 0 < days <= MOST_DAYS:
         raise UserError(f"days: {days:g} is not between 0 and {MOST_DAYS}")
+    try:
+        # Boards of an earlier run would not be bare.
+        if folder is not None and folder.exists() and any(folder.iterdir()):
+            raise UserError(f"keep: the folder {folder} is not empty")
+    except OSError as error:
+        raise UserError(f"keep: {folder}: {error.strerror}") from None
 
 
 def _subscriber(broker: EmbeddedBroker) -> Subscriber:

@@ -58,7 +58,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Line:
-    """One asset over the whole run. `windows` is how many were due by the schedule of its profile."""
+    """One asset over the whole run. `windows` is how many of its profile's lie in the run as a whole."""
 
     asset: Asset
     profile: str
@@ -124,11 +124,12 @@ class Tally:
     def row(self) -> Any:
         return _row(self.asset.kind, self.settings["profile"])
 
-    def _windows(self) -> Iterator[tuple[int, int]]:
-        """Start and end of each window whose frame is due before the end of the run."""
+    def _windows(self) -> Iterator[int]:
+        """Start of each window that lies in the run as a whole, its frame included."""
         start, end = _window(self.row, self.start)
         while end + self.row.jitter_s <= self.end:
-            yield start, end
+            if start >= self.start:
+                yield start
             start, end = _window(self.row, end)
 
     def measure(
