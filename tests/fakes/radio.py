@@ -4,8 +4,7 @@ It keeps the chip's modes, checks its caller, computes time on air, hears a fram
 of its preamble fall into an open window with the same settings, and can be told to fail.
 """
 
-from borne_node.chips.lora import Packet, RadioFault
-from borne_node.link.lorawan.airtime import airtime_us, symbol_us
+from borne_node.chips.lora import Packet, RadioFault, airtime_us, symbol_us
 
 _PREAMBLE = 8
 _KEPT = 200  # entries of the logs: the tests share their heap with the firmware

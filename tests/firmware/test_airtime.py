@@ -1,6 +1,6 @@
 import json
 
-from borne_node.link.lorawan.airtime import airtime_us, low_rate, symbol_us
+from borne_node.chips.lora import airtime_us, low_rate, symbol_us
 
 _FILE = __file__.replace("\\", "/").rsplit("/", 2)[0] + "/vectors/time_on_air.json"
 

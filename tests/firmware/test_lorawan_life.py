@@ -66,6 +66,21 @@ def test_the_audit_sees_a_violation():
         Audit(node.plan, node.ether, 1).hear(b"", 0, 2, 868100000)
 
 
+def test_the_hour_is_kept_wherever_it_starts():
+    clock = FakeClock()
+    duty = DutyCycle(regions.load("EU868").bands, clock)
+    clock.sleep_ms(2 * 3600 * 1000)
+    for second in (0, 1, 299, 597):
+        # Spend all of it late in a slot: none comes back within an hour.
+        clock.sleep_ms(1000 * ((600 - duty._at() % 600) % 600 + second))
+        start = duty._at()
+        duty.spend(2, 36_000_000, 0)
+        wait = duty.wait(2, 1_000_000)
+        assert 3600 <= wait <= 4200 + 37, (second, wait)
+        clock.sleep_ms(1000 * wait)
+        assert duty.wait(2, 1_000_000) == 0 and duty._at() - start >= 3600
+
+
 def test_fair_use_is_kept_in_every_day():
     node = greedy("EU868", 60, 3, 30, fair_use_s=30)
     assert node.mac.duty.spent_today_ms() <= 30_000

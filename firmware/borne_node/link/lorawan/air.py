@@ -4,10 +4,10 @@ All waiting of the stack is here, and goes through the clock that was handed in.
 (`borne_node.chips.lora.Radio`).
 """
 
+from borne_node.chips.lora import airtime_us, symbol_us
 from borne_node.compat import const, ticks_add, ticks_diff
 from borne_node.errors import LinkDown
 from borne_node.link.lorawan import frames
-from borne_node.link.lorawan.airtime import airtime_us, symbol_us
 from borne_node.link.lorawan.windows import window
 
 _READY_MS = const(20)  # before a window: time to set the radio up

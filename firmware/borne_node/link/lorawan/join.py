@@ -1,10 +1,10 @@
 """Over-the-air activation (TS001-1.0.4, chapter 6), and its back-off (chapter 7)."""
 
+from borne_node.chips.lora import airtime_us
 from borne_node.compat import const
 from borne_node.errors import LinkRefused
 from borne_node.link.lorawan import frames
 from borne_node.link.lorawan.air import NotBefore
-from borne_node.link.lorawan.airtime import airtime_us
 from borne_node.link.lorawan.channels import Channels
 from borne_node.link.lorawan.crypto import session_keys
 

@@ -4,8 +4,8 @@ The rule is LoRaMac-node's RegionCommonComputeRxWindowParameters: six symbols of
 into the window however early or late the two clocks are.
 """
 
+from borne_node.chips.lora import symbol_us
 from borne_node.compat import const
-from borne_node.link.lorawan.airtime import symbol_us
 
 _NEEDED = const(6)  # symbols: what an SX127x or SX126x needs to detect a preamble, with one to spare
 _LONGEST = const(248)  # symbols: the most that an SX126x can be told (datasheet Rev. 2.1, 13.4.9)
