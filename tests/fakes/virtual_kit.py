@@ -1,4 +1,4 @@
-"""Flash files that a virtual board boots from, made without a MicroPython image: the headers that are checked, no more."""
+"""Flash files that a virtual board boots from, made without a MicroPython image: only the headers that are checked."""
 
 from __future__ import annotations
 
@@ -91,7 +91,9 @@ class Bench:
     def lines(self) -> list[str]:
         """The lines that the programs under test print: all start with a star."""
         return [
-            line[1:].strip() for line in self.board.printed.decode().split("\r\n") if line.startswith("*")
+            line[1:].strip()
+            for line in self.board.printed.decode(errors="replace").split("\r\n")
+            if line.startswith("*")
         ]
 
     def __enter__(self) -> Bench:

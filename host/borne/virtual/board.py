@@ -149,6 +149,10 @@ class VirtualBoard:
         """Press EN."""
         self._do(lambda: self._boot(console.POWER_ON))
 
+    def replug(self) -> str:
+        """Put the cable back in after a fault pulled it; gives the port's name, which may be a new one."""
+        return self._do(self.line.replug)
+
     def close(self) -> None:
         """End everything; safe to call twice."""
         if self._closing:
@@ -443,9 +447,9 @@ class VirtualBoard:
     def _soft_reset(self) -> None:
         raw = self._console.raw
         self._print(b"MPY: soft reboot\r\n")
+        self.now_us += _SOFT_RESET_US
         if self._at_prompt:
             self._granted_us = self.now_us
-        self.now_us += _SOFT_RESET_US
         self._cause = console.SOFTWARE
         self._start(skip_main=raw)
 
@@ -611,7 +615,8 @@ class VirtualBoard:
 
     def _on_reset(self, sequence: int, payload: bytes) -> None:
         self._drain()
-        self._boot(console.SOFTWARE, granted_us=self._granted_us)
+        # Asked for by a host, it boots at once; by a program, when the clock has come so far.
+        self._boot(console.SOFTWARE, granted_us=None if self._at_prompt else self._granted_us)
 
     def _on_soft_reset(self, sequence: int, payload: bytes) -> None:
         self._drain()

@@ -67,8 +67,11 @@ class ForkServer:
             if self._channel is None:
                 self._start()
             assert self._channel is not None
-            socket.send_fds(self._channel, [json.dumps(request).encode()], descriptors)
-            answer = self._channel.recv(64)
+            try:
+                socket.send_fds(self._channel, [json.dumps(request).encode()], descriptors)
+                answer = self._channel.recv(64)
+            except ConnectionError:
+                answer = b""
         if not answer:
             raise DeviceError("the process that starts virtual boards has died")
         return int(json.loads(answer))

@@ -64,9 +64,11 @@ class FileFlash(server.FlashImage):  # type: ignore[misc]
         self.erase_region(start, (offset + size + _SECTOR - 1) // _SECTOR * _SECTOR - start)
 
     def _put(self, at: int, data: bytes) -> int:
+        """Programming only clears bits; esptool counts on it when it pads a last block with 0xFF over what follows."""
         end = min(at + len(data), len(self.data))
         if at < end:
-            self.data[at:end] = data[: end - at]
+            both = int.from_bytes(self.data[at:end], "little") & int.from_bytes(data[: end - at], "little")
+            self.data[at:end] = both.to_bytes(end - at, "little")
         return at + len(data)
 
 
