@@ -6,6 +6,7 @@ BorneError
 │   ├── SettingError    a node setting is missing or malformed
 │   ├── ImageError      a firmware image is truncated, foreign, or for another chip
 │   ├── PortError       a port does not exist, is busy, or is not permitted
+│   ├── EnvelopeError   a line of a stream is no message of a network that is known
 │   └── DecodeError     bytes are no report
 └── DeviceError         exit 1: the device or the network failed
     ├── NoAnswer        nothing answers where a board was expected
@@ -41,6 +42,10 @@ class ImageError(UserError):
 
 
 class PortError(UserError):
+    pass
+
+
+class EnvelopeError(UserError):
     pass
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from borne.decoding import OVERFLOW, SUPPRESSED, DecodeError, Report, decode, encode
-from borne.decoding.table import Field, build, layouts
+from borne.decoding.table import Field, build, fields_of, layouts
 from borne_node.errors import SensorFault
 from borne_node.privacy import policy
 from borne_node.report import codec, meaning, schema
@@ -200,6 +200,13 @@ def test_fields_fill_whole_bytes() -> None:
     table = {30: ("fill", 14400, 8, 0, (("level", 7, 0, 1, 100, 0, 1),))}
     with pytest.raises(ValueError, match="whole bytes"):
         build(table, {}, {(30, "level"): meaning.ROWS[30, "level"]})
+
+
+def test_no_field_hides_what_stands_beside_it() -> None:
+    beside = set("port kind window earlier row error device time started payload values history".split())
+    for layout in layouts().values():
+        names = [field.name for field in fields_of(layout)]
+        assert len(set(names)) == len(names) and not beside & set(names), layout.name
 
 
 def test_labels_match_what_the_node_calls_them() -> None:

@@ -28,7 +28,7 @@ LIVE = const(12)
 LIGHT = const(20)
 FILL = const(30)
 
-# The order is what the fields "kind", "profile" and "setting" carry on the wire: append only.
+# The order is what the fields "node_kind", "profile" and "setting" carry on the wire: append only.
 KINDS = ("parking", "light", "fill")
 PROFILES = ("bay", "zone", "live", "light", "fill")
 # What a downlink may set. Nothing that would weaken the release: no window, no epsilon, no refractory time,
@@ -116,7 +116,7 @@ TABLE = {
         12,
         0,
         (
-            ("kind", 4, 0, 1, 2, 0, 1),
+            ("node_kind", 4, 0, 1, 2, 0, 1),
             ("position", 4, 0, 1, 7, _U, 1),
             ("reason", 4, 0, 1, 5, 0, 1),
         ),
@@ -127,7 +127,7 @@ TABLE = {
         0,
         0,
         (
-            ("kind", 3, 0, 1, 2, 0, 1),
+            ("node_kind", 3, 0, 1, 2, 0, 1),
             ("profile", 4, 0, 1, 4, 0, 1),
             ("bays", 4, 0, 1, 8, _U, 1),
             ("refractory_s", 11, 0, 1, 600, _U, 1),
@@ -184,7 +184,7 @@ VARIANTS = {
         SEND_HEALTH: (),
         SEND_SETTINGS: (),
         RESEND: (
-            ("port", 8, 0, 1, 223, 0, 1),
+            ("of_port", 8, 0, 1, 223, 0, 1),
             ("first", 16, 0, 1, 65535, 0, 1),
             ("count", 8, 0, 1, 255, 0, 1),
         ),

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from borne.decoding import past
 from borne.decoding.report import unknown_port
-from borne.decoding.table import Field, Layout
+from borne.decoding.table import Field, Layout, fields_of
 from borne.errors import DecodeError
 
 Codes = npt.NDArray[Any]
@@ -98,11 +98,6 @@ def strange(port: int, count: int) -> Bulk:
     """Payloads of a port that this version does not know."""
     layout = Layout(port, "", 0, 0, 0, 0, (), {}, ())
     return Bulk(layout, count, None, [], np.full(count, NO_PORT, np.int64))
-
-
-def fields_of(layout: Layout) -> tuple[Field, ...]:
-    """The fields of a layout, those of all its variants included."""
-    return layout.fields + tuple(field for more in layout.variants.values() for field in more)
 
 
 def decode(layout: Layout, column: Column, history: bool) -> Bulk:

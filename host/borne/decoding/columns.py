@@ -18,11 +18,9 @@ import numpy.typing as npt
 import pyarrow as pa  # type: ignore[import-untyped]
 
 from borne.decoding import bulk
-from borne.decoding.bulk import Bulk, Column, fields_of
+from borne.decoding.bulk import Bulk, Column
 from borne.decoding.report import layout_of
-from borne.decoding.table import Field, Layout, layouts
-
-MARKS = ("suppressed", "overflow")
+from borne.decoding.table import MARKS, Field, Layout, fields_of, layouts, prefix
 
 # Rows worked on at a time: their intermediate arrays stay in a second-level cache, and memory stays flat.
 _CHUNK = 1 << 16
@@ -75,7 +73,7 @@ def decode_batches(
     for batch in batches:
         decoded = decode_columns(batch.column(payload), batch.column(port))
         kept = [name for name in batch.schema.names if name not in (payload, port)]
-        columns = [batch.column(name) for name in kept] + [_plain(one) for one in decoded.columns]
+        columns = [batch.column(name) for name in kept] + [plain(one) for one in decoded.columns]
         yield pa.RecordBatch.from_arrays(columns, names=kept + decoded.column_names)
 
 
@@ -88,7 +86,7 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
-def _plain(column: pa.ChunkedArray) -> pa.Array:
+def plain(column: pa.ChunkedArray) -> pa.Array:
     whole = column.combine_chunks()
     if isinstance(whole, pa.ChunkedArray):  # an empty table has no chunk to combine
         return pa.array([], _plain_type(column.type))
@@ -109,22 +107,13 @@ def schema(port: int | None = None, *, history: bool = False) -> pa.Schema:
     return pa.schema([*columns, ("error", _ERROR)])
 
 
-def prefix(layout: Layout) -> str:
-    """What the names of a kind's columns begin with in a table of mixed ports."""
-    return layout.name.replace(" ", "_") + "_"
-
-
 def _columns_of(layout: Layout, before: str) -> list[tuple[str, pa.DataType]]:
     columns = []
     for field in fields_of(layout):
         columns.append((before + field.name, _type(field)))
-        if _marks(field):
+        if field.marks:
             columns.append((before + field.name + "_mark", _TEXT))
     return columns
-
-
-def _marks(field: Field) -> dict[int, str]:
-    return {code: name for code, name in field.reserved.items() if name in MARKS}
 
 
 def _type(field: Field) -> pa.DataType:
@@ -264,7 +253,7 @@ def _fields(part: Bulk, place: Places, count: int) -> list[pa.Array]:
             special = None
         valid = good if special is None else _both(good, ~special)
         arrays.append(_value_array(field, codes, valid, place, count))
-        if _marks(field):
+        if field.marks:
             arrays.append(_mark_array(field, codes, special, good, place, count))
     return arrays
 
@@ -297,7 +286,7 @@ def _mark_array(
         return pa.nulls(count, _TEXT)
     mark = np.zeros(len(codes), np.int8)
     marked = np.zeros(len(codes), np.bool_)
-    for code, name in _marks(field).items():
+    for code, name in field.marks.items():
         here = codes == code
         mark[here] = MARKS.index(name)
         marked |= here

@@ -18,6 +18,7 @@ PortRow = tuple[str, int, int, int, tuple[FieldRow, ...]]
 Label = str | bool | None
 Key = tuple[int | str, ...]
 
+MARKS = ("suppressed", "overflow")
 RAW: int = _schema.RAW
 VERSION: int = _schema.VERSION
 PORTS_A_VERSION: int = _schema.PORTS_A_VERSION
@@ -65,9 +66,9 @@ class Field:
         return self.labels == FLAG
 
     @property
-    def first(self) -> int:
-        """The lowest code with a meaning: labels may leave out code 0."""
-        return next((n for n, label in enumerate(self.labels) if label is not None), 0) if self.labels else 0
+    def marks(self) -> dict[int, str]:
+        """The reserved codes that withhold a value for a reason, which a column of its own must tell."""
+        return {code: name for code, name in self.reserved.items() if name in MARKS}
 
 
 @dataclass(frozen=True)
@@ -143,3 +144,13 @@ def _fields(
 def layouts() -> Mapping[int, Layout]:
     """The layouts of this version, by port."""
     return build(_schema.TABLE, _schema.VARIANTS, _meaning.ROWS)
+
+
+def fields_of(layout: Layout) -> tuple[Field, ...]:
+    """The fields of a layout, those of all its variants included."""
+    return layout.fields + tuple(field for more in layout.variants.values() for field in more)
+
+
+def prefix(layout: Layout) -> str:
+    """What the names of a kind's columns begin with in a table of mixed ports."""
+    return layout.name.replace(" ", "_") + "_"
