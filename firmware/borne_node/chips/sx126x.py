@@ -232,7 +232,10 @@ class SX126x(Radio):
         self._command(_SET_FREQUENCY, word >> 24, word >> 16 & 0xFF, word >> 8 & 0xFF, word & 0xFF)
         self._command(_SET_MODULATION, sf, code[0], coding - 4, low_rate(sf, bandwidth))
         # DS 6.1.6.1: 0xYZ of an SX127x is 0xY4Z4 here.
-        self._write_register(_REG_SYNC_WORD, sync & 0xF0 | 4, (sync << 4 & 0xF0) | 4)
+        word = (sync & 0xF0 | 4) << 8 | sync << 4 & 0xF0 | 4
+        self._write_register(_REG_SYNC_WORD, word >> 8, word & 0xFF)
+        if self._read_register(_REG_SYNC_WORD, 2) != word:
+            self.fail("the SX126x does not answer")
         # Errata 15.4: inverted polarity loses packets unless this bit is cleared.
         polarity = self._read_register(_REG_IQ_POLARITY)
         self._write_register(_REG_IQ_POLARITY, polarity & ~4 if inverted else polarity | 4)
