@@ -20,7 +20,7 @@ MICROPYTHON = Path(sys.executable).with_name("micropython")
 _MACHINE = """\
 import sys
 def reset():
-    sys.exit(0)
+    sys.exit(3)
 """
 # ESP-IDF, Non-Volatile Storage Library: keys have at most 15 characters, a blob at most 4000 bytes in one page.
 _ESP32 = """\
@@ -63,6 +63,10 @@ class NVS:
 """
 
 
+_PROMPT = b">>> "
+_RAW = b"raw REPL; CTRL-B to exit\r\n"
+
+
 class PtyBoard:
     """`port` is what the host opens. `sent` counts the bytes that came from the host since the cable was plugged."""
 
@@ -75,7 +79,9 @@ class PtyBoard:
         (modules / "machine.py").write_text(_MACHINE)
         (modules / "esp32.py").write_text(_ESP32)
         self._environment = {**os.environ, "MICROPYPATH": str(modules)}
-        self.resets = -1
+        self.resets = 0
+        self._raw = False
+        self._muted: bytes | None = None
         self._stopping = False
         self._outer = -1
         self._cut_after: int | None = None
@@ -123,7 +129,6 @@ class PtyBoard:
         return {key: bytes.fromhex(value) for key, value in json.loads(self._nvs.read_text()).items()}
 
     def _start(self) -> None:
-        self.resets += 1
         self._inner, slave = os.openpty()
         tty.setraw(slave)
         self._process = subprocess.Popen(
@@ -159,11 +164,39 @@ class PtyBoard:
 
     def _from_board(self, data: bytes) -> None:
         if not data:
-            self._process.wait()
-            os.close(self._inner)
-            self._start()
-        elif self._outer >= 0:
+            self._restart()
+            return
+        if self._muted is not None:
+            data = self._back_to_raw(data)
+        if data and self._outer >= 0:
             os.write(self._outer, data)
+
+    def _back_to_raw(self, data: bytes) -> bytes:
+        """A soft reset in raw mode comes back to raw mode; the unix port's process starts with the friendly one.
+
+        It drops what lies in its input when it sets the terminal up, so it is asked only once its prompt has come.
+        """
+        assert self._muted is not None
+        if _PROMPT in self._muted + data and _PROMPT not in self._muted:
+            os.write(self._inner, b"\x01")
+        self._muted += data
+        start = self._muted.find(_RAW)
+        if start < 0:
+            return b""
+        data, self._muted = self._muted[start:], None
+        return data
+
+    def _restart(self) -> None:
+        hard = self._process.wait() == 3
+        os.close(self._inner)
+        self._start()
+        if hard:
+            self.resets += 1
+            self._raw = False
+        elif self._raw:
+            self._muted = b""
+            if self._outer >= 0:
+                os.write(self._outer, b"OK\r\nMPY: soft reboot\r\n")
 
     def _from_host(self, data: bytes) -> None:
         if not data:
@@ -171,6 +204,9 @@ class PtyBoard:
             select.select([self._inner, self._wake], [], [], 0.01)
             return
         self.sent += len(data)
+        for byte in data:
+            if byte in b"\x01\x02":
+                self._raw = byte == 1
         good, bad = self._garble
         if good and good in data:
             data = data.replace(good, bad, 1)

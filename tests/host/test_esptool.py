@@ -8,6 +8,7 @@ import threading
 
 import pytest
 from rom_board import MB, RomBoard, patient_bootloader, set_flash_id, silent_port
+from serial_server import Line, SerialServer
 
 from borne import boards
 from borne.errors import BoardError, FlashError, NoAnswer, PortError
@@ -133,6 +134,15 @@ def test_flash_that_does_not_hold_what_was_written_is_noticed():
     odd = Region("odd", 0x10000, b"\xff" * 5000)
     with Forgetful() as board, pytest.raises(FlashError, match="does not hold what was written"):
         esptool.flash(board.port, DEVKIT, [odd])
+
+
+@pytest.mark.parametrize("rfc2217", [False, True], ids=["socket", "rfc2217"])
+def test_over_the_network(rfc2217):
+    region = Region("small", 0x10000, b"over the wire" * 100)
+    with RomBoard() as board, SerialServer(Line(board.port), rfc2217=rfc2217) as server:
+        done = esptool.flash(server.url, DEVKIT, [region])
+        assert holds(board.flash, [region])
+    assert done.chip == "ESP32-D0WDQ6"
 
 
 def test_a_silent_port_says_to_hold_boot(monkeypatch):

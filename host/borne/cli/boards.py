@@ -22,7 +22,7 @@ def boards(as_json: Annotated[bool, typer.Option("--json", help="One JSON object
                 json.dumps({"name": board.name, **board.model_dump(exclude={"name"}, exclude_none=True)})
             )
         return
-    table = Table("board", "name on the box", "chip", "flash", "radio", "MicroPython image", box=None)
+    table = Table("board", "chip", "flash", "radio", "MicroPython", "what it is", box=None)
     for board in known:
         table.add_row(*_row(board))
     Console().print(table)
@@ -30,4 +30,4 @@ def boards(as_json: Annotated[bool, typer.Option("--json", help="One JSON object
 
 def _row(board: Board) -> tuple[str, ...]:
     radio = board.radio.chip.upper() if board.radio else "-"
-    return board.name, board.title, board.silicon.title, f"{board.flash_mb} MB", radio, board.image_file
+    return board.name, board.silicon.title, f"{board.flash_mb} MB", radio, board.image_version, board.title

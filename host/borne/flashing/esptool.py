@@ -107,14 +107,13 @@ def flash(
     modes. Raises BoardError (wrong chip or flash too small: nothing was written), PortError, NoAnswer,
     FlashError.
     """
-    ports.check(port)
     meter = _Meter(regions, progress)
     with tempfile.TemporaryDirectory(prefix="borne-flash-") as folder:
         arguments = ["--chip", board.chip, "--port", port, "--baud", str(baud)]
         arguments += ["--connect-attempts", str(_CONNECT_ATTEMPTS)]
         arguments += ["--before", before, "--after", after, "write-flash"]
         arguments += _files(Path(folder), regions)
-        with _esptool(arguments) as process:
+        with _esptool(port, arguments) as process:
             for line in process.stdout or ():
                 meter.line(line.rstrip())
         if process.returncode:
@@ -167,9 +166,8 @@ def identify(port: str) -> Identity | None:
 
     Raises PortError.
     """
-    ports.check(port)
     arguments = ["--port", port, "--connect-attempts", str(_PROBE_ATTEMPTS), "--no-stub", "read-mac"]
-    with _esptool(arguments) as process:
+    with _esptool(port, arguments) as process:
         said = _Said([line.rstrip() for line in process.stdout or ()])
     if process.returncode or not said.found(_MAC):
         return None
@@ -184,18 +182,24 @@ def _files(folder: Path, regions: Sequence[Region]) -> Iterator[str]:
         yield str(path)
 
 
+# A process that is being started holds a copy of every open port until it execs: none is open while one starts.
+_STARTING: Final = threading.Lock()
+
+
 @contextmanager
-def _esptool(arguments: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
+def _esptool(port: str, arguments: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
     """esptool as a child that never outlives this block, whatever ends it: Ctrl-C, an error, its own exit."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "esptool", *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        env=_environment(),
-    )
+    with _STARTING:
+        ports.check(port)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "esptool", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env=_environment(),
+        )
     try:
         with process:
             yield process

@@ -9,6 +9,7 @@ import errno
 import os
 import re
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,9 @@ from serial.tools import list_ports
 from borne.errors import PortError
 
 _BUSY: Final = (errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK)
+# A process that is just being started holds copies of this one's locks until it execs, about a millisecond.
+_BUSY_TRIES: Final = 4
+_BUSY_SECONDS: Final = 0.05
 # Windows: ERROR_FILE_NOT_FOUND and ERROR_ACCESS_DENIED (which there means busy), as pyserial quotes them.
 _WINDOWS_MISSING: Final = "FileNotFoundError"
 _WINDOWS_BUSY: Final = "PermissionError"
@@ -44,8 +48,16 @@ def check(port: str) -> None:
 
 def diagnose(port: str) -> None:
     """Open and close any port, a network port too. Raises PortError."""
-    with opening(port):
-        serial.serial_for_url(port, exclusive=True).close()
+    for _ in range(_BUSY_TRIES):
+        with opening(port):
+            try:
+                serial.serial_for_url(port, exclusive=True).close()
+                return
+            except serial.SerialException as error:
+                if not _is_busy(error) or _holder(port):
+                    raise
+        time.sleep(_BUSY_SECONDS)
+    raise PortError(f"{port}: is busy: another program has it open; close that and try again")
 
 
 @contextmanager
@@ -65,7 +77,7 @@ def explain(port: str, error: Exception) -> PortError:
     if code in (errno.ENOENT, errno.ENXIO, errno.ENODEV) or _WINDOWS_MISSING in str(error):
         there = ", ".join(listed()) or "none: is the cable one that carries data?"
         return PortError(f"{port}: there is no such port; ports that there are: {there}")
-    if code in _BUSY or _WINDOWS_BUSY in str(error) or "exclusively lock" in str(error):
+    if _is_busy(error):
         holder = _holder(port)
         return PortError(
             f"{port}: is busy: {holder or 'another program'} has it open; close that and try again"
@@ -76,6 +88,11 @@ def explain(port: str, error: Exception) -> PortError:
     if "Could not configure port" in str(error):
         return PortError(f"{port}: is no serial port")
     return PortError(f"{port}: does not open: {error}")
+
+
+def _is_busy(error: Exception) -> bool:
+    text = str(error)
+    return getattr(error, "errno", None) in _BUSY or _WINDOWS_BUSY in text or "exclusively lock" in text
 
 
 def _network_reason(error: Exception) -> str:

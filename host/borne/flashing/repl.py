@@ -30,13 +30,19 @@ BAUD: Final = 115200
 _BANNER: Final = b"raw REPL; CTRL-B to exit\r\n"
 _INTERRUPT: Final = b"\r\x03"
 _ENTER: Final = b"\r\x01"
+_SOFT_RESET: Final = b"\x04"
+_REBOOT: Final = b"soft reboot\r\n"
+# MicroPython's boot to the prompt takes 1.5 s at most on an ESP32.
+_BOOT_SECONDS: Final = 5
 _KNOCK_SECONDS: Final = 0.7
 # A node that runs is interrupted at once; one that boots takes up to 1.5 s to its boot window, which lasts 3
 # s.
 _KNOCKS: Final = 3
 _KNOCKS_AFTER_RESET: Final = 8
 _RESET_PULSE_SECONDS: Final = 0.1
-_POLL_SECONDS: Final = 0.1
+_POLL_SECONDS: Final = 0.02
+# Once a board answers, it works off what lies in its UART's 128-byte buffer within 12 ms.
+_QUIET_SECONDS: Final = 0.1
 _READ_SECONDS: Final = 2
 # The slowest thing that is asked of a node: LittleFS now and then compacts for 2 to 3 s.
 _RUN_SECONDS: Final = 10
@@ -91,10 +97,11 @@ class Repl:
     def __enter__(self) -> Self:
         with ports.opening(self.port):
             try:
-                self._transport = SerialTransport(self.port, baudrate=BAUD, timeout=_POLL_SECONDS)
+                self._transport = self._open()
             except TransportError:
-                # mpremote keeps the reason to itself; asking again finds it.
+                # mpremote keeps the reason to itself; asking again finds it, or finds it gone.
                 ports.diagnose(self.port)
+                self._transport = self._open()
         try:
             with self._link():
                 self._enter()
@@ -165,28 +172,52 @@ class Repl:
             self._transport.exec_raw_no_follow("import machine\nmachine.reset()")
         self._inside = False
 
+    def _open(self) -> SerialTransport:
+        return SerialTransport(self.port, baudrate=BAUD, timeout=_POLL_SECONDS)
+
     def _enter(self) -> None:
         heard = self._knock(_KNOCKS)
         if not self._inside and self._insist and self._pulse_reset():
             heard += self._knock(_KNOCKS_AFTER_RESET)
         if not self._inside:
             raise self._refusal(heard)
+        self._soft_reset()
         self._transport.in_raw_repl = True
         self._transport.serial.timeout = _READ_SECONDS
 
     def _knock(self, times: int) -> bytes:
         """Interrupt and ask for the raw REPL; returns what was heard where it did not come."""
         heard = b""
-        for _ in range(times):
+        for turn in range(times):
             self._transport.serial.write(_INTERRUPT + _ENTER)
             answer = self._transport.read_until(
                 1, _BANNER, timeout=_KNOCK_SECONDS, timeout_overall=_KNOCK_SECONDS
             )
             if answer.endswith(_BANNER):
                 self._inside = True
+                if heard or turn:
+                    self._settle()
                 return b""
             heard += answer
         return heard
+
+    def _settle(self) -> None:
+        """Read what knocks sent while the board was deaf bring up late, then ask for one prompt and get that one."""
+        while self._transport.read_until(1, b"\x00", timeout=_QUIET_SECONDS, timeout_overall=_QUIET_SECONDS):
+            pass
+        self._transport.serial.write(_ENTER)
+        if not self._transport.read_until(1, _BANNER, timeout_overall=_KNOCK_SECONDS).endswith(_BANNER):
+            raise TransportError("no prompt")
+
+    def _soft_reset(self) -> None:
+        """A clean heap, timers stopped, and the filesystem mounted although a knock may have come amid the mounting.
+
+        In raw mode MicroPython then runs boot.py and not main.py (shared/runtime/pyexec.c, ports/esp32/main.c).
+        """
+        self._transport.serial.write(_SOFT_RESET)
+        for expected in (_REBOOT, _BANNER):
+            if not self._transport.read_until(1, expected, timeout_overall=_BOOT_SECONDS).endswith(expected):
+                raise TransportError("no prompt after the soft reset")
 
     def _pulse_reset(self) -> bool:
         """Pull EN low through RTS by the auto-reset circuit of ESP32 boards. False where no line leads there.
