@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -76,7 +75,7 @@ def test_closing_a_board_ends_its_process_and_frees_its_descriptors(tmp_path: Pa
     with Bench(tmp_path / "warm-up", MAIN) as bench:  # starts what all boards share
         bench.board.power_on()
         assert bench.board.wait_for(b"* up")
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     with Bench(tmp_path / "board", MAIN) as bench:
         bench.board.power_on()
         assert bench.board.wait_for(b"* up")
@@ -85,7 +84,7 @@ def test_closing_a_board_ends_its_process_and_frees_its_descriptors(tmp_path: Pa
         child = psutil.Process(life._pid)
     psutil.wait_procs([child], timeout=10)
     assert not child.is_running()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_a_fork_server_that_died_is_reported(tmp_path: Path) -> None:

@@ -79,7 +79,13 @@ for _ in range(3):
 
 
 def test_a_station_that_is_not_active_cannot_connect(tmp_path: Path) -> None:
-    main = "import network\ntry:\n    network.WLAN(0).connect('a', 'b')\nexcept OSError as error:\n    print('*', error)\n"
+    main = """
+import network
+try:
+    network.WLAN(0).connect("a", "b")
+except OSError as error:
+    print("*", error)
+"""
     with Bench(tmp_path, main) as bench:
         assert bench.run(5) == ["(-12290, 'Wifi Not Started')"]
 
