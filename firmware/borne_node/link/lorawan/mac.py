@@ -193,6 +193,12 @@ class Mac:
         """The next Downlink that waits, or None: more than one may come with one `send`."""
         return self._inbox.pop(0) if self._inbox else None
 
+    def poll(self):
+        """An empty uplink: for what is asked of the network, and what it has to say. Raises NotBefore."""
+        self._spread()
+        self._uplink(None, b"", False)
+        self._follow_up()
+
     def ask_time(self):
         """Put a DeviceTimeReq into the next uplink; `time` is then (unix seconds, 1/256 s, ticks_ms)."""
         self.requests.ask(commands.DEVICE_TIME)
