@@ -5,7 +5,9 @@ from store import PowerCut
 
 from borne_node.errors import StorageError
 from borne_node.privacy import policy
+from borne_node.privacy.drbg import Drbg
 from borne_node.privacy.gate import Gate, Released
+from borne_node.privacy.ledger import Ledger
 from borne_node.report import codec, schema
 from borne_node.report.schema import SUPPRESSED
 
@@ -103,6 +105,18 @@ def test_the_next_release_is_known_before_there_is_data():
     assert not street.sent
     street.until(expected + 1)
     assert [time for time, _ in street.sent] == [expected]
+
+
+def test_nothing_is_drawn_between_measuring_and_sending():
+    street = running(zone(1, 1, 0, 0))
+    at = street.gate.next_release(street.now)
+    street.until(at)
+    seed = street.store.durable["drbg"]
+    drbg = Drbg(street.entropy, street.store)
+    gate = Gate(street.row, street.settings, drbg, Ledger(street.store), street.memory)
+    assert gate.add(street.reading(at), at) and street.store.durable["drbg"] == seed
+    gate.prepare()
+    assert street.store.durable["drbg"] != seed
 
 
 def test_two_wakes_a_slot_at_most():
@@ -573,9 +587,6 @@ def test_waking_from_memory_is_the_same_as_staying_awake():
     for make in (lambda: zone(1, 0, 1, None), lambda: light(40), lambda: fill(33)):
         asleep, awake = make(), make()
         asleep.until(MIDNIGHT + 86400)
-        from borne_node.privacy.drbg import Drbg
-        from borne_node.privacy.ledger import Ledger
-
         gate = None
         while awake.now < MIDNIGHT + 86400:
             drbg = Drbg(awake.entropy, awake.store)
