@@ -92,15 +92,16 @@ import machine
 print("*", machine.reset_cause())
 if machine.reset_cause() == 1:
     machine.WDT(timeout=5000)
+    print("* armed")
     while True:
         pass
 """
     with Bench(tmp_path, main) as bench:
         bench.board.power_on()
-        assert bench.board.wait_for(b"* 1")
+        assert bench.board.wait_for(b"* armed")
         bench.board.hang()
         bench.clock.run_for(20)
-        assert bench.lines() == ["1", "3"]
+        assert bench.lines() == ["1", "armed", "3"]
 
 
 def test_a_busy_loop_on_the_ticks_ends(tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ class Sleeper:
         self._times = times
         self._log = log
         self._settled = True
+        self.progress = 0
         self.number = clock.add(self)
         self.due_us: int | None = times.pop(0)
 
@@ -78,6 +79,25 @@ def test_boards_resume_in_order_of_time_and_number() -> None:
     assert clock.now == 1
     clock.run_until(2)
     assert log[-1] == (2_000_000, 2)
+
+
+def test_a_board_that_would_be_next_anyway_need_not_stop() -> None:
+    clock = SimClock(start=0)
+    log: list[tuple[int, int]] = []
+    first, second = Sleeper(clock, [10], log), Sleeper(clock, [100], log)
+    passed: list[tuple[int, bool]] = []
+
+    def ask(at_us: int) -> None:
+        first.due_us = None
+        passed.extend((due, clock.pass_to(first, due)) for due in (20, 99, 100, 101, 2_000_000))
+        passed.append((-1, clock.pass_to(second, 20)))
+
+    first.resume = ask  # type: ignore[method-assign]
+    clock.step(1_000_000)
+    # Board 1 goes before board 2 at the same time.
+    assert passed == [(20, True), (99, True), (100, True), (101, False), (2_000_000, False), (-1, False)]
+    assert clock.now_us == 100
+    assert not clock.pass_to(first, 150)
 
 
 def test_a_board_that_never_settles_is_told_to_give_up() -> None:

@@ -14,6 +14,7 @@ class Sleeper(Protocol):
 
     number: int
     due_us: int | None
+    progress: int
 
     def resume(self, at_us: int) -> None: ...
     def wait_until_settled(self, seconds: float) -> bool: ...
@@ -22,6 +23,7 @@ class Sleeper(Protocol):
 
 # A board that neither asks for time nor ends within this real time spins without touching its hardware.
 _HANG_S = 20.0
+_LAST = 1 << 30  # after any board's number
 
 
 class SimClock:
@@ -37,6 +39,8 @@ class SimClock:
         self._boards: list[Sleeper] = []
         self._count = 0
         self._lock = threading.Lock()
+        self._running: Sleeper | None = None
+        self._horizon = (0, 0)
 
     @property
     def now(self) -> float:
@@ -71,13 +75,23 @@ class SimClock:
         due = [board for board in self._boards if board.due_us is not None]
         if not due:
             return False
-        board = min(due, key=lambda board: (board.due_us, board.number))
-        assert board.due_us is not None
-        if end_us is not None and board.due_us > end_us:
+        first, *others = sorted((board.due_us or 0, board.number, board) for board in due)
+        at_us, _, board = first
+        if end_us is not None and at_us > end_us:
             return False
-        self.now_us = max(self.now_us, board.due_us)
-        board.resume(board.due_us)
+        self.now_us = max(self.now_us, at_us)
+        self._horizon = min([(at_us, number) for at_us, number, _ in others[:1]] + [(end_us or at_us, _LAST)])
+        self._running = board
+        board.resume(at_us)
         self._settle(board)
+        self._running = None
+        return True
+
+    def pass_to(self, board: Sleeper, due_us: int) -> bool:
+        """Called by the board that runs: it need not stop for a wait at whose end it would be next anyway."""
+        if board is not self._running or (due_us, board.number) > self._horizon:
+            return False
+        self.now_us = max(self.now_us, due_us)
         return True
 
     def seconds_until(self, due_us: int) -> float | None:
@@ -86,8 +100,11 @@ class SimClock:
 
     @staticmethod
     def _settle(board: Sleeper) -> None:
-        if board.wait_until_settled(_HANG_S):
-            return
+        progress = -1
+        while progress != board.progress:
+            progress = board.progress
+            if board.wait_until_settled(_HANG_S):
+                return
         board.hang()
         if not board.wait_until_settled(_HANG_S):
             raise DeviceError(f"virtual board {board.number} hangs and cannot be stopped")
@@ -116,6 +133,9 @@ class WallClock:
 
     def remove(self, board: Sleeper) -> None:
         pass
+
+    def pass_to(self, board: Sleeper, due_us: int) -> bool:
+        return False
 
     def seconds_until(self, due_us: int) -> float | None:
         return max(0.0, (due_us - self.now_us) / 1_000_000 / self._speed)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import json
+import mmap
 import os
 import signal
 import socket
@@ -19,6 +20,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_FLASH = 4  # descriptor of a board's flash, see `_become` and life.py
 _HIGH = 64  # above any descriptor that a child is given
 Child = Callable[[list[Any]], int]
 
@@ -85,6 +87,9 @@ def _micropython(folder: str) -> Child:
 
     def run(arguments: list[Any]) -> int:
         os.environ["MICROPYPATH"] = arguments.pop(0)
+        # shim/esp32.py reads its flash from memory; the mapping outlives this function, as it must.
+        flash = mmap.mmap(_FLASH, 0)
+        os.environ["BORNE_FLASH"] = str(ctypes.addressof(ctypes.c_char.from_buffer(flash)))
         return int(micropython_run.run_main(arguments) or 0)
 
     return run

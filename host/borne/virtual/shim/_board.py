@@ -48,13 +48,11 @@ def start():
 
 
 def _partitions(raw, size, count):
-    esp32.Partition._flash = open(4, "r+b")  # noqa: SIM115
-    esp32.Partition._flash_size = size
     table = []
     for n in range(count):
         type_, subtype, start, length, label = struct.unpack("<BBII16s", raw[n * 26 : n * 26 + 26])
         table.append((type_, subtype, start, length, label.rstrip(b"\0").decode(), False))
-    esp32.Partition._table = tuple(table)
+    esp32.Partition._attach(size, tuple(table))
 
 
 def _clear_host():

@@ -15,9 +15,9 @@ _tx = bytearray(_ops.REQUEST + _ops.PIECE + 64)
 _rx = bytearray(_ops.ANSWER)
 _payload = memoryview(bytearray(_ops.PIECE))
 
-# Reading a counter in a tight loop must move time, or such a loop never ends; the supervisor hears of it every ms.
+# Reading a counter in a tight loop must move time, or such a loop never ends; the supervisor hears of it now and then.
 _READ_US = 2
-_SYNC_US = 1000
+_SYNC_US = 50000
 
 
 class _State:
