@@ -203,7 +203,19 @@ def test_fields_fill_whole_bytes() -> None:
 
 
 def test_no_field_hides_what_stands_beside_it() -> None:
-    beside = set("port kind window earlier row error device time started payload values history".split())
+    beside = {
+        "port",
+        "kind",
+        "window",
+        "earlier",
+        "row",
+        "error",
+        "device",
+        "time",
+        "started",
+        "f_cnt",
+        "gateways",
+    }
     for layout in layouts().values():
         names = [field.name for field in fields_of(layout)]
         assert len(set(names)) == len(names) and not beside & set(names), layout.name

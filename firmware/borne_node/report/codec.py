@@ -7,7 +7,8 @@ from collections import namedtuple
 
 from borne_node.report import schema
 from borne_node.report.bits import put, take
-from borne_node.report.schema import OVERFLOW, SUPPRESSED, FrameError
+from borne_node.report.markers import OVERFLOW, SUPPRESSED
+from borne_node.report.schema import FrameError
 
 # values, and each entry of history, are flat tuples in the order of meaning.names(port); history is newest
 # first: the windows window - 1, window - 2, ... (modulo the width of the index).
@@ -24,7 +25,7 @@ def encode(port, window, values, history=None, room=None):
              field has that code. Bays left out at the end are unknown.
     history  None: the bare frame. A sequence, also an empty one: released values of earlier windows, newest
              first (None for one without a release); as many as fit, then zero bytes up to `room`.
-    room     bytes of a frame with history: what the airtime step pays for (airtime.paid). None: the table's
+    room     bytes of a frame with history: what the airtime step pays for (see paid). None: the table's
              default.
 
     Raises FrameError (port, byte and bit of the field) for values that the frame cannot say.
@@ -74,6 +75,16 @@ def frame_size(port, values, history=None, room=None):
     if not default:
         raise FrameError(port, None, None, "has no history")
     return max(size, default if room is None else room)
+
+
+def paid(size, airtime):
+    """The most bytes that cost as much `airtime` (a function of bytes) as `size` does: the room for history.
+
+    LoRa's time on air grows in steps of several bytes (Semtech AN1200.13): at SF12 3 bytes cost what 7 do.
+    """
+    while airtime(size + 1) == airtime(size):
+        size += 1
+    return size
 
 
 def decode(port, payload):

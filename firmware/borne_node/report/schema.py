@@ -14,6 +14,7 @@ decoder goes on reading the old port and refuses the new one by name.
 from collections import namedtuple
 
 from borne_node.compat import const
+from borne_node.report.markers import OVERFLOW, SUPPRESSED, Marker  # noqa: F401
 
 VERSION = const(1)
 PORTS_A_VERSION = const(64)
@@ -56,20 +57,6 @@ _OU = const(5)
 _OSU = const(7)
 
 RAW = const(-1)  # in place of `last`: the field is plain bytes, not a number
-
-
-class Marker:
-    """A value that is no number, and says why."""
-
-    def __init__(self, name):
-        self.name = name
-
-    def __repr__(self):
-        return self.name
-
-
-SUPPRESSED = Marker("SUPPRESSED")  # withheld by the gate
-OVERFLOW = Marker("OVERFLOW")  # outside what the field can say, on either side
 
 
 class FrameError(ValueError):

@@ -1,6 +1,7 @@
 """One line of a stream -> one Uplink: the JSON of four network servers, our own MQTT, and bare bytes in hex or base64.
 
-Every reader takes what the servers send, not what their documents promise; the odd lines name their source.
+The envelopes are declared as the fields that we read; msgspec parses those and skips the rest, which is faster than
+building dictionaries. It takes numbers as text (strict=False), which ThingPark sends now and then.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import orjson
+from msgspec import DecodeError as JsonError
+from msgspec import Raw, Struct, ValidationError, field
+from msgspec.json import Decoder
 
 from borne.errors import EnvelopeError
 
@@ -36,121 +39,250 @@ class Uplink(NamedTuple):
     gateways: int | None = None
 
 
-Reader = Callable[[Any], Uplink | None]
+_NONE = Raw()
 
 
-def the_things_stack(message: dict[str, Any]) -> Uplink | None:
-    """The Things Stack v3, from MQTT, a webhook, its event stream or its storage; None for what is no uplink.
+def _there(*raw: Raw) -> bool:
+    """Whether one of the fields is there and not null."""
+    return any(one is not _NONE and bytes(one) != b"null" for one in raw)
 
-    Empty text, 0 and false are omitted: protobuf's JSON mapping. A first uplink has no f_cnt, a MAC-only one no f_port.
-    """
-    message = message.get("result") or message  # Storage Integration and gRPC streams wrap each message
-    if (
-        "data" in message and "end_device_ids" not in message
-    ):  # an event wraps it once more (as.up.data.forward)
-        message = message["data"]
-    up = message.get("uplink_message")
+
+class _Heard(Struct, gc=False):
+    """One gateway's reception."""
+
+    rssi: float | None = None
+    snr: float | None = None
+
+
+# The Things Stack v3, from MQTT, a webhook, its event stream or its storage.
+
+
+class _TtsIds(Struct, gc=False):
+    device_id: str | None = None
+    dev_eui: str | None = None
+    dev_addr: str | None = None
+
+
+class _TtsSettings(Struct, gc=False):
+    frequency: int | None = None
+
+
+class _TtsUplink(Struct):
+    """Empty text, 0 and false are omitted (protobuf's JSON): a first uplink has no f_cnt."""
+
+    f_port: int = 0
+    f_cnt: int = 0
+    frm_payload: bytes = b""
+    rx_metadata: list[_Heard] = []
+    settings: _TtsSettings | None = None
+    received_at: str | None = None
+    session_key_id: str | None = None
+    app_s_key: Raw = _NONE
+
+
+class _Tts(Struct):
+    end_device_ids: _TtsIds | None = None
+    uplink_message: _TtsUplink | None = None
+    received_at: str | None = None
+    result: _Tts | None = None  # Storage Integration and gRPC streams wrap each message
+    data: _Tts | None = None  # an event of the console's stream (as.up.data.forward) wraps it as well
+
+
+def _the_things_stack(message: _Tts) -> Uplink | None:
+    inner = message.result or message.data
+    if inner is not None:
+        return _the_things_stack(inner)
+    up, ids = message.uplink_message, message.end_device_ids or _TtsIds()
     if up is None:
         return None
-    if "app_s_key" in up:  # sent with the payload where its decryption is switched off (skip_payload_crypto)
-        raise EnvelopeError("the payload is still encrypted: let the server decrypt it")
-    ids = message.get("end_device_ids") or {}
-    rssi, snr = _best(up.get("rx_metadata") or ())
-    settings = up.get("settings") or {}
+    if _there(up.app_s_key):  # comes with the payload where skip_payload_crypto is on
+        raise EnvelopeError("the payload is still encrypted: let the server decrypt it (app_s_key)")
+    heard = _best(up.rx_metadata)
     return Uplink(
-        _whole(up.get("f_port", 0), "f_port"),
-        _base64(up.get("frm_payload", ""), "frm_payload"),
-        _device(ids.get("dev_eui")) or ids.get("device_id"),
-        up.get("received_at") or message.get("received_at"),
-        _whole(up.get("f_cnt", 0), "f_cnt"),
-        up.get("session_key_id") or ids.get("dev_addr"),
-        rssi,
-        snr,
-        _hertz(settings.get("frequency")),
-        len(up.get("rx_metadata") or ()),
+        up.f_port,
+        up.frm_payload,
+        ids.dev_eui.upper() if ids.dev_eui else ids.device_id,
+        up.received_at or message.received_at,
+        up.f_cnt,
+        up.session_key_id or ids.dev_addr,
+        heard.rssi,
+        heard.snr,
+        up.settings.frequency if up.settings else None,
+        len(up.rx_metadata),
     )
 
 
-def chirpstack(message: dict[str, Any]) -> Uplink | None:
-    """ChirpStack v4, event "up", from MQTT or HTTP; None for its other events (join, status, ack, txack, log).
+# ChirpStack v4, event "up", from MQTT or HTTP; its other events (join, status, ack, log) have no counter or port.
 
-    Values at their default are written out at event level, but left out inside rxInfo: a missing rssi is 0.
-    """
-    if "fCnt" not in message and "fPort" not in message:
+
+class _ChirpDevice(Struct, gc=False):
+    devEui: str | None = None  # noqa: N815 - the names are ChirpStack's
+
+
+class _ChirpHeard(Struct, gc=False):
+    """Values at their default are written at event level, but left out in here: a missing rssi is 0."""
+
+    rssi: float = 0.0
+    snr: float = 0.0
+
+
+class _ChirpTx(Struct, gc=False):
+    frequency: int | None = None
+
+
+class _Chirp(Struct):
+    deviceInfo: _ChirpDevice | None = None  # noqa: N815
+    devAddr: str | None = None  # noqa: N815
+    time: str | None = None
+    fCnt: int | None = None  # noqa: N815
+    fPort: int | None = None  # noqa: N815
+    data: bytes | None = None
+    rxInfo: list[_ChirpHeard] = []  # noqa: N815
+    txInfo: _ChirpTx | None = None  # noqa: N815
+    joinServerContext: Raw = _NONE  # noqa: N815
+
+
+def _chirpstack(message: _Chirp) -> Uplink | None:
+    if message.fCnt is None and message.fPort is None:
         return None
-    if message.get("joinServerContext") or message.get("join_server_context"):
-        raise EnvelopeError(
-            "the payload is still encrypted: the join server keeps the key (joinServerContext)"
-        )
-    info = message.get("deviceInfo") or {}
-    heard = message.get("rxInfo") or ()
-    rssi, snr = _best([{"rssi": one.get("rssi", 0), "snr": one.get("snr", 0)} for one in heard])
+    if _there(message.joinServerContext):
+        raise EnvelopeError("the payload is still encrypted: a join server has the key (joinServerContext)")
+    heard = _best(message.rxInfo)
+    device = message.deviceInfo.devEui if message.deviceInfo else None
     return Uplink(
-        _whole(message.get("fPort", 0), "fPort"),
-        _base64(message.get("data") or "", "data"),
-        _device(info.get("devEui")),
-        message.get("time"),
-        _whole(message.get("fCnt", 0), "fCnt"),
-        message.get("devAddr"),
-        rssi,
-        snr,
-        _hertz((message.get("txInfo") or {}).get("frequency")),
-        len(heard),
+        message.fPort or 0,
+        message.data or b"",
+        device.upper() if device else None,
+        message.time,
+        message.fCnt or 0,
+        message.devAddr,
+        heard.rssi,
+        heard.snr,
+        message.txInfo.frequency if message.txInfo else None,
+        len(message.rxInfo),
     )
 
 
-def thingpark(message: dict[str, Any]) -> Uplink | None:
-    """ThingPark (Actility), `DevEUI_uplink`; None for its other documents. Numbers may come as text."""
-    up = message.get("DevEUI_uplink")
+# ThingPark (Actility), document `DevEUI_uplink`.
+
+
+class _ThingParkHeard(Struct, gc=False):
+    rssi: float | None = field(default=None, name="LrrRSSI")
+    snr: float | None = field(default=None, name="LrrSNR")
+
+
+class _ThingParkHeards(Struct):
+    # One gateway is no list where the document was XML first.
+    all: list[_ThingParkHeard] | _ThingParkHeard = field(default=[], name="Lrr")
+
+
+class _ThingParkUplink(Struct):
+    dev_eui: str | None = field(default=None, name="DevEUI")
+    dev_addr: str | None = field(default=None, name="DevAddr")
+    time: str | None = field(default=None, name="Time")
+    port: int = field(default=0, name="FPort")
+    f_cnt: int | None = field(default=None, name="FCntUp")
+    payload: str = field(default="", name="payload_hex")
+    rssi: float | None = field(default=None, name="LrrRSSI")
+    snr: float | None = field(default=None, name="LrrSNR")
+    frequency: float | None = field(default=None, name="Frequency")
+    heard: _ThingParkHeards | None = field(default=None, name="Lrrs")
+
+
+class _ThingPark(Struct):
+    uplink: _ThingParkUplink | None = field(default=None, name="DevEUI_uplink")
+
+
+def _thingpark(message: _ThingPark) -> Uplink | None:
+    up = message.uplink
     if up is None:
         return None
-    heard = (up.get("Lrrs") or {}).get("Lrr") or ()
-    heard = [heard] if isinstance(heard, dict) else heard  # one gateway is no list where the source was XML
-    reports = [{"rssi": one.get("LrrRSSI"), "snr": one.get("LrrSNR")} for one in (*heard, up)]
-    rssi, snr = _best(reports)
+    all_heard = up.heard.all if up.heard else []
+    heard = all_heard if isinstance(all_heard, list) else [all_heard]
+    best = _best([*heard, _ThingParkHeard(up.rssi, up.snr)])
     return Uplink(
-        _whole(up.get("FPort", 0), "FPort"),
-        _hex(up.get("payload_hex", ""), "payload_hex"),
-        _device(up.get("DevEUI")),
-        up.get("Time"),
-        None if up.get("FCntUp") is None else _whole(up["FCntUp"], "FCntUp"),
-        up.get("DevAddr"),
-        rssi,
-        snr,
-        _megahertz(up.get("Frequency")),
+        up.port,
+        _hex(up.payload, "payload_hex"),
+        up.dev_eui.upper() if up.dev_eui else None,
+        up.time,
+        up.f_cnt,
+        up.dev_addr,
+        best.rssi,
+        best.snr,
+        _hertz(up.frequency),
         len(heard) or None,
     )
 
 
-def live_objects(message: dict[str, Any]) -> Uplink | None:
-    """Orange Live Objects, a data message of a LoRa device; None for messages of other interfaces."""
-    network = ((message.get("metadata") or {}).get("network") or {}).get("lora")
-    if network is None:
+# Orange Live Objects, data message of a LoRa device.
+
+
+class _LiveLora(Struct):
+    port: int = 0
+    fcnt: int | None = None
+    devEUI: str | None = None  # noqa: N815 - the names are Live Objects'
+    sessionId: str | None = None  # noqa: N815
+    rssi: float | None = None
+    snr: float | None = None
+    frequency: float | None = None
+    gatewayCnt: int | None = None  # noqa: N815
+
+
+class _LiveNetwork(Struct):
+    lora: _LiveLora | None = None
+
+
+class _LiveMetadata(Struct):
+    network: _LiveNetwork | None = None
+
+
+class _LiveValue(Struct):
+    payload: str | None = None
+
+
+class _Live(Struct):
+    metadata: _LiveMetadata | None = None
+    value: _LiveValue | None = None
+    timestamp: str | None = None
+
+
+def _live_objects(message: _Live) -> Uplink | None:
+    network = message.metadata.network if message.metadata else None
+    up = network.lora if network else None
+    if up is None:
         return None
     return Uplink(
-        _whole(network.get("port", 0), "metadata.network.lora.port"),
-        _hex((message.get("value") or {}).get("payload") or "", "value.payload"),
-        _device(network.get("devEUI")),
-        message.get("timestamp"),
-        None if network.get("fcnt") is None else _whole(network["fcnt"], "metadata.network.lora.fcnt"),
-        network.get("sessionId"),
-        _real(network.get("rssi")),
-        _real(network.get("snr")),
-        _megahertz(network.get("frequency")),
-        None if network.get("gatewayCnt") is None else _whole(network["gatewayCnt"], "gatewayCnt"),
+        up.port,
+        _hex((message.value.payload if message.value else None) or "", "value.payload"),
+        up.devEUI.upper() if up.devEUI else None,
+        message.timestamp,
+        up.fcnt,
+        up.sessionId,
+        up.rssi,
+        up.snr,
+        _hertz(up.frequency),
+        up.gatewayCnt,
     )
 
 
-_TOPIC = re.compile(r"borne/v1/([^/]+)/up/([0-9]{1,3})")
+# Our own MQTT, as {"topic", "payload" in hex, "time"}; `tst` is how mosquitto_sub calls the time.
 
 
-def mqtt(message: dict[str, Any]) -> Uplink | None:
-    """Our own MQTT, as {"topic", "payload" in hex, "time"?}: what `mosquitto_sub -F` can write; None for downlinks."""
-    match = _TOPIC.fullmatch(message.get("topic", ""))
+class _Mqtt(Struct):
+    topic: str = ""
+    payload: str = ""
+    time: str | None = None
+    tst: str | None = None
+
+
+def _mqtt(message: _Mqtt) -> Uplink | None:
+    match = _TOPIC.fullmatch(message.topic)
     if match is None:
         return None
-    time = message.get("time") or message.get("tst")
-    return Uplink(int(match[2]), _hex(message.get("payload", ""), "payload"), match[1], time)
+    return Uplink(int(match[2]), _hex(message.payload, "payload"), match[1], message.time or message.tst)
+
+
+_TOPIC = re.compile(r"borne/v1/([^/]+)/up/([0-9]{1,3})")
 
 
 def bare(text: str, port: int | None = None, form: str | None = None) -> Uplink:
@@ -171,30 +303,60 @@ def bare(text: str, port: int | None = None, form: str | None = None) -> Uplink:
     raise EnvelopeError("is neither JSON nor PORT BYTES in hex or base64")
 
 
-# Recognised by a field that no other has, in this order.
-JSON_FORMS: dict[str, tuple[Reader, tuple[str, ...]]] = {
-    "tts": (the_things_stack, ("end_device_ids", "result", "uplink_message", "data")),
-    "chirpstack": (chirpstack, ("deviceInfo",)),
-    "thingpark": (thingpark, ("DevEUI_uplink",)),
-    "liveobjects": (live_objects, ("metadata", "streamId")),
-    "mqtt": (mqtt, ("topic",)),
+class _Form(NamedTuple):
+    """How to read one server's JSON: parse into a Struct, then take what it says."""
+
+    parse: Callable[[bytes | str], Any]
+    take: Callable[[Any], Uplink | None]
+
+
+def _form(kind: Any, take: Callable[[Any], Uplink | None]) -> _Form:
+    return _Form(Decoder(kind, strict=False).decode, take)
+
+
+_JSON = {
+    "tts": _form(_Tts, _the_things_stack),
+    "chirpstack": _form(_Chirp, _chirpstack),
+    "thingpark": _form(_ThingPark, _thingpark),
+    "liveobjects": _form(_Live, _live_objects),
+    "mqtt": _form(_Mqtt, _mqtt),
 }
-FORMS = ("auto", *JSON_FORMS, "hex", "base64")
+FORMS = ("auto", *_JSON, "hex", "base64")
 
 
-def recognise(message: dict[str, Any]) -> Reader:
-    """The reader for a JSON object. Raises EnvelopeError."""
-    if "deviceInfo" in message:  # has "data" too, which The Things Stack's events have
-        return chirpstack
-    for name in ("DevEUI_uplink", "end_device_ids", "metadata", "topic"):
-        if name in message:
-            return next(reader for reader, names in JSON_FORMS.values() if name in names)
-    if any(
-        name.startswith("DevEUI_") for name in message
-    ):  # ThingPark's location, notification, multicast documents
-        return thingpark
-    if any(isinstance(message.get(name), dict) for name in ("result", "data", "uplink_message")):
-        return the_things_stack
+class _Probe(Struct):
+    """The fields by which a message shows whose it is."""
+
+    end_device_ids: Raw = _NONE
+    uplink_message: Raw = _NONE
+    result: Raw = _NONE
+    deviceInfo: Raw = _NONE  # noqa: N815
+    uplink: Raw = field(default=_NONE, name="DevEUI_uplink")
+    location: Raw = field(default=_NONE, name="DevEUI_location")
+    notification: Raw = field(default=_NONE, name="DevEUI_notification")
+    metadata: Raw = _NONE
+    streamId: Raw = _NONE  # noqa: N815
+    topic: Raw = _NONE
+    data: Raw = _NONE
+
+
+_probe = Decoder(_Probe).decode
+
+
+def _recognise(line: bytes | str) -> _Form:
+    found = _probe(line)
+    if _there(found.deviceInfo):
+        return _JSON["chirpstack"]
+    if _there(found.uplink, found.location, found.notification):
+        return _JSON["thingpark"]
+    if _there(found.end_device_ids, found.uplink_message, found.result):
+        return _JSON["tts"]
+    if _there(found.metadata, found.streamId):
+        return _JSON["liveobjects"]
+    if _there(found.topic):
+        return _JSON["mqtt"]
+    if bytes(found.data)[:1] == b"{":  # text in ChirpStack, an object in The Things Stack's events
+        return _JSON["tts"]
     raise EnvelopeError("is JSON of no network server that is known: name it with --from")
 
 
@@ -204,15 +366,14 @@ def read(line: bytes | str, form: str = "auto", port: int | None = None) -> Upli
     form  one of FORMS; `port` is for lines of bytes alone
     """
     line = line.strip()
-    if form in JSON_FORMS or (form == "auto" and line[:1] in (b"{", "{")):
-        message = _json(line)
-        reader = JSON_FORMS[form][0] if form != "auto" else recognise(message)
+    if form in _JSON or (form == "auto" and line[:1] in (b"{", "{")):
         try:
-            uplink = reader(message)
-            # A frame of MAC commands alone carries nothing of the application: no port, or port 0.
-            return uplink if uplink is None or uplink.port or uplink.payload else None
-        except (AttributeError, TypeError, KeyError) as error:
-            raise EnvelopeError(f"is no message of {reader.__name__}: {error}") from None
+            known = _JSON.get(form) or _recognise(line)
+            uplink = known.take(known.parse(line))
+        except (ValidationError, JsonError, UnicodeDecodeError) as error:
+            raise EnvelopeError(f"is no message of the kind: {error}") from None
+        # A frame of MAC commands alone carries nothing of the application: no port, or port 0.
+        return uplink if uplink is None or uplink.port or uplink.payload else None
     try:
         text = line if isinstance(line, str) else line.decode("ascii")
     except UnicodeDecodeError:
@@ -238,65 +399,21 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:[.,](\d{1,12}))?([Zz]|[+-]\d\d:?\d\d)")
 
 
-def _json(line: bytes | str) -> dict[str, Any]:
-    try:
-        message = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise EnvelopeError(f"is no JSON: {error}") from None
-    if not isinstance(message, dict):
-        raise EnvelopeError("is no JSON object")
-    return message
-
-
-def _best(heard: Any) -> tuple[float | None, float | None]:
-    """RSSI and SNR of the gateway with the best SNR; one without SNR counts least."""
+def _best(heard: Any) -> Any:
+    """The reception with the best SNR; one without SNR counts least."""
     if len(heard) == 1:
-        return _real(heard[0].get("rssi")), _real(heard[0].get("snr"))
-    best: tuple[float | None, float | None] = (None, None)
-    for one in heard:
-        snr, rssi = _real(one.get("snr")), _real(one.get("rssi"))
-        if (snr is not None and (best[1] is None or snr > best[1])) or (best == (None, None)):
-            best = (rssi, snr)
-    return best
+        return heard[0]
+    return max(heard, key=lambda one: -1e9 if one.snr is None else one.snr, default=_NOBODY)
 
 
-def _device(given: Any) -> str | None:
-    return given.upper() if isinstance(given, str) and len(given) == 16 else given
+_NOBODY = _Heard()
 
 
-def _whole(given: Any, name: str) -> int:
-    if type(given) is int:
-        return given
-    if isinstance(given, str) and given.isascii() and given.isdigit():
-        return int(given)
-    raise EnvelopeError(f"{name} is {given!r}, no whole number")
+def _hertz(megahertz: float | None) -> int | None:
+    return None if megahertz is None else round(megahertz * 1_000_000)
 
 
-def _real(given: Any) -> float | None:
-    try:
-        return None if given is None else float(given)
-    except (TypeError, ValueError):
-        return None
-
-
-def _hertz(given: Any) -> int | None:
-    number = _real(given)
-    return None if number is None else round(number)
-
-
-def _megahertz(given: Any) -> int | None:
-    number = _real(given)
-    return None if number is None else round(number * 1_000_000)
-
-
-def _base64(given: Any, name: str) -> bytes:
-    try:
-        return binascii.a2b_base64(given, strict_mode=True)
-    except (binascii.Error, ValueError, TypeError):
-        raise EnvelopeError(f"{name} is no base64") from None
-
-
-def _hex(given: Any, name: str) -> bytes:
+def _hex(given: str, name: str) -> bytes:
     try:
         return binascii.unhexlify(given)
     except (binascii.Error, ValueError, TypeError):

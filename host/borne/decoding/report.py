@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from borne.decoding.table import FIRST_RESERVED_PORT, PORTS_A_VERSION, VERSION, Field, Layout, layouts
 from borne.errors import DecodeError
 from borne_node.report import codec
-from borne_node.report.schema import OVERFLOW, SUPPRESSED, FrameError, Marker
+from borne_node.report.markers import OVERFLOW, SUPPRESSED, Marker
+from borne_node.report.schema import FrameError
 
 Value = int | str | bool | Marker | None
 

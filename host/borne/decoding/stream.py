@@ -14,6 +14,8 @@ LONGEST_LINE = 1 << 20
 _READ = 1 << 20
 # Deliveries of one frame by several paths lie seconds apart; so many frames of the whole fleet are remembered.
 _REMEMBERED = 1 << 16
+# How an empty line and a comment begin.
+_NOTHING = frozenset((b"", b" ", b"\r", b"\t", b"\n", b"#", "", " ", "\r", "\t", "\n", "#"))
 
 
 class Decoded(NamedTuple):
@@ -73,7 +75,7 @@ class Uplinks:
         self.number += 1
         if len(line) > LONGEST_LINE:
             raise EnvelopeError(f"is longer than {LONGEST_LINE} bytes")
-        if not line.strip() or line[:1] in (b"#", "#"):
+        if line[:1] in _NOTHING and (not line.strip() or line[:1] in (b"#", "#")):
             return None
         uplink = read(line, self.form, self.port)
         if uplink is None or not self.deduplicate or uplink.f_cnt is None or uplink.device is None:
@@ -99,7 +101,11 @@ def decode_stream(
     port         of lines that are bytes alone
     deduplicate  a frame that several paths delivered is decoded once
     """
-    uplinks = Uplinks(form, port, deduplicate)
+    return decode_lines(lines, Uplinks(form, port, deduplicate))
+
+
+def decode_lines(lines: Iterable[bytes | str], uplinks: Uplinks) -> Iterator[Decoded]:
+    """The same, where the caller keeps the count: for a stream that comes in batches."""
     for line in lines:
         uplink, report, error = None, None, None
         try:

@@ -44,16 +44,16 @@ def stream_schema(history: bool = False) -> pa.Schema:
 
 
 def decode_tables(
-    batches: Iterable[list[bytes]], uplinks: Uplinks, *, history: bool = False
+    batches: Iterable[list[bytes]], uplinks: Uplinks, *, history: bool = False, rows: int = 1 << 14
 ) -> Iterator[Batch]:
-    """Decode batches of lines into tables of the same columns. `uplinks` says of which form the lines are.
+    """Decode lines into tables of the same columns, `rows` reports each. `uplinks` says of which form the lines are.
 
     history  adds a row for each earlier window that a frame carries
     """
+    found: list[Uplink] = []
+    numbers: list[int] = []
+    problems: list[tuple[int, str]] = []
     for lines in batches:
-        found: list[Uplink] = []
-        numbers: list[int] = []
-        problems: list[tuple[int, str]] = []
         for line in lines:
             try:
                 uplink = uplinks.take(line)
@@ -63,9 +63,15 @@ def decode_tables(
             if uplink is not None:
                 found.append(uplink)
                 numbers.append(uplinks.number)
-        table, failed = _table(found, history)
-        problems += [(numbers[row], text) for row, text in failed]
-        yield Batch(table, sorted(problems))
+        if len(found) >= rows or len(problems) >= rows:
+            yield _batch(found, numbers, problems, history)
+            found, numbers, problems = [], [], []
+    yield _batch(found, numbers, problems, history)
+
+
+def _batch(found: list[Uplink], numbers: list[int], problems: list[tuple[int, str]], history: bool) -> Batch:
+    table, failed = _table(found, history)
+    return Batch(table, sorted(problems + [(numbers[row], text) for row, text in failed]))
 
 
 def _table(uplinks: list[Uplink], history: bool) -> tuple[pa.Table, list[tuple[int, str]]]:
