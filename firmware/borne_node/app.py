@@ -1,90 +1,166 @@
-"""One wake of the node: sense, gate, report, outbox, link, sleep."""
+"""One wake of the node: sense, gate, report, outbox, link, sleep. Each step has the heap to itself (steps.py)."""
 
+import hashlib
+import json
 import struct
 
-from borne_node import commands, health, link, power, sense, settings
-from borne_node.chips.pulses import settle
+from borne_node import power
 from borne_node.errors import NodeError, SensorFault, SettingsError, StorageError
-from borne_node.outbox import Outbox
-from borne_node.post import NoOutbox, Post
-from borne_node.privacy import policy
-from borne_node.privacy.drbg import Drbg
-from borne_node.privacy.gate import Gate
-from borne_node.privacy.ledger import Ledger
-from borne_node.report import codec, schema
+from borne_node.report import markers  # noqa: F401  loaded for good: the same SUPPRESSED in every step
+from borne_node.steps import step
 
-# Cause of the last reset, unix second of the next health report, reports lost; then what post.py remembers.
-_MEMORY = "<BIHBII"
-_FORGOTTEN = (0, 0, 0, 0, 0, 0)
+_SETTINGS = "settings.json"
 _OUTBOX = "outbox"
+_HEALTH_S = 24 * 3600
+
+# Cause of the last reset, unix second of the next health report, reports lost, reports waiting; then post.py's:
+# failures in a row, unix second of the next attempt, unix second of the last look at the network's clock.
+_MEMORY = "<BIHBBII"
+_FORGOTTEN = (0, 0, 0, 0, 0, 0, 0)
 
 _CRASHES_MOST = 3
 _AFTER_CRASH_MS = 60_000
 
 
 class Node:
-    def __init__(self, board, given):
-        self.board, self.settings, self.clock, self.memory = board, given, board.clock, board.memory
-        self.cause, self.health_at, lost, *post = recall(self.memory)
+    def __init__(self, board, settings):
+        self.board, self.settings = board, settings
+        self.clock, self.memory = board.clock, board.memory
+        self.cause, self.health_at, self.lost, self.waiting, *self.post = recall(self.memory)
         if not board.slept:
             self.cause, self.health_at = board.reset_cause, 0
-        self.drbg = Drbg(board.entropy, board.nvs)
-        self.sensor = sense.build(given, board, self.memory.read("sensor"))
-        self.gate = Gate(
-            policy.row(given["kind"], given["profile"]),
-            given,
-            self.drbg,
-            Ledger(board.nvs),
-            self.memory.read("gate"),
-            None if board.slept else self.clock.now(),
-        )
-        make_link = lambda: link.build(given, board)  # noqa: E731
-        self.post = Post(open_outbox(), make_link, self.clock, self.drbg, board.entropy, tuple(post))
-        self.post.lost = lost
+        self.unsaved = []  # reports that the flash did not take: sent in this wake, or lost and counted
+        self.seeded = True
         self.reboot = False
 
     def wake(self):
-        """Do what is due; returns the unix second of the next wake."""
-        for released in self.observe():
+        """Do what is due. Returns the unix second of the next wake, and the pin that may wake earlier or None."""
+        reading, pin = self.sense()
+        released, until = self.pass_gate(reading)
+        if released or self.clock.now() >= self.health_at:
             self.report(released)
-        if self.clock.now() >= self.health_at:
-            self.send_health()
-        self.post.deliver(lambda port, payload: commands.obey(self, port, payload))
-        # After sending, because the time that drawing noise takes tells how large the noise is.
-        self.gate.prepare()
-        return self.next_wake()
+        if self.session_is_due():
+            self.obey(self.deliver())
+            until = self.look_ahead()
+        self.remember()
+        return (min(until, self.post[1]) if self.waiting else until), pin
 
-    def observe(self):
-        """Read the sensor; the gate says what may be known of it, which most of the time is nothing."""
+    @step
+    def sense(self):
+        """A Reading, or the SensorFault in its place; and the pin that may wake the node."""
+        from borne_node import sense
+
+        sensor = sense.build(self.settings, self.board, self.memory.read("sensor"))
         try:
-            reading = self.sensor.read(self.clock.now())
+            reading = sensor.read(self.clock.now())
         except SensorFault as fault:
             print("borne: %s" % fault)
-            return self.gate.failed(fault, self.clock.now())
-        return self.gate.add(reading, self.clock.now())
+            reading = fault
+        pin = sense.settled(sensor, self.clock)
+        self.memory.write("sensor", sensor.state())
+        return reading, pin
 
+    @step
+    def pass_gate(self, reading):
+        """What may be known of a reading, mostly nothing, as (port, window, values, history); and the next wake."""
+        gate = self.open_gate()
+        take = gate.failed if isinstance(reading, SensorFault) else gate.add
+        released = take(reading, self.clock.now())
+        if not released:
+            gate.prepare()
+        self.memory.write("gate", gate.state())
+        frames = [tuple(one) + (gate.history(one.port, one.window),) for one in released]
+        return frames, gate.next_wake(self.clock.now())
+
+    @step
     def report(self, released):
-        port, window, values = released
-        history = self.gate.history(port, window) if schema.row(port)[3] else None
-        self.post.keep(port, codec.encode(port, window, values, history))
+        """Make bytes of what was released, and of the node's health once a day; they wait in the outbox."""
+        from borne_node import health
+        from borne_node.report import codec, schema
 
-    def send_health(self):
-        self.post.keep(*health.report(self.board, self.settings, self.cause, self.post.dropped))
-        self.health_at = self.clock.now() + health.PERIOD_S
+        outbox = self.open_outbox()
+        for port, window, values, history in released:
+            history = history if schema.row(port)[3] else None
+            self.keep(outbox, port, codec.encode(port, window, values, history))
+        if self.clock.now() >= self.health_at:
+            self.keep(outbox, *health.report(self, outbox.dropped + self.lost))
+            # Daily by the first one's hour, however late a wake is.
+            self.health_at = (self.health_at or self.clock.now()) + _HEALTH_S
 
-    def next_wake(self):
-        now = self.clock.now()
-        attempt = self.post.next_attempt(now)
-        wake = self.gate.next_wake(now)
-        return wake if attempt is None else min(wake, attempt)
+    def session_is_due(self):
+        wanted = self.waiting or self.unsaved or not self.clock.is_set or not self.seeded
+        return wanted and not self.clock.now() < self.post[1] <= self.clock.now() + power.LONGEST_S
+
+    @step
+    def deliver(self):
+        """Send what waits and set the clock; returns the downlinks, [(port, payload)]. Failures wait for next time."""
+        from borne_node import link
+        from borne_node.post import Post
+        from borne_node.privacy.drbg import Drbg
+
+        outbox, was_set = self.open_outbox(), self.clock.is_set
+        post = Post(self.clock, Drbg(self.board.entropy, self.board.nvs), self.board.entropy, self.post)
+        downlinks = post.session(link.build(self.settings, self.board), outbox, self.unsaved)
+        self.post = post.memory
+        self.lost += len(self.unsaved)
+        self.unsaved = []
+        self.waiting = len(outbox)
+        if self.clock.is_set and not was_set:
+            self.health_at = (
+                self.clock.now() + _HEALTH_S
+            )  # the first report went out by a clock that was years off
+        return downlinks
+
+    @step
+    def obey(self, downlinks):
+        if downlinks:
+            from borne_node import commands
+
+            outbox = self.open_outbox()
+            for port, payload in downlinks:
+                commands.obey(self, outbox, port, payload)
+
+    @step
+    def look_ahead(self):
+        """Draw for the next window, after sending: how long that takes tells how large the noise is."""
+        gate = self.open_gate()
+        gate.prepare()
+        self.memory.write("gate", gate.state())
+        return gate.next_wake(self.clock.now())
+
+    def open_gate(self):
+        from borne_node.privacy import policy
+        from borne_node.privacy.drbg import Drbg
+        from borne_node.privacy.gate import Gate
+        from borne_node.privacy.ledger import Ledger
+
+        drbg = Drbg(self.board.entropy, self.board.nvs)
+        self.seeded = drbg.ready
+        row = policy.row(self.settings["kind"], self.settings["profile"])
+        booted_at = None if self.board.slept else self.clock.now()
+        return Gate(row, self.settings, drbg, Ledger(self.board.nvs), self.memory.read("gate"), booted_at)
+
+    def open_outbox(self):
+        from borne_node.outbox import NoOutbox, Outbox
+
+        try:
+            return Outbox(_OUTBOX)
+        except StorageError as problem:
+            print("borne: %s" % problem)
+            return NoOutbox()
+
+    def keep(self, outbox, port, payload):
+        try:
+            outbox.put(port, payload)
+        except StorageError as problem:
+            print("borne: %s" % problem)
+            self.unsaved.append((port, payload))
+        self.waiting = len(outbox)
 
     def remember(self):
         """Put into RTC memory what the next wake needs; it is RAM, and gone with the power."""
-        self.memory.write("sensor", self.sensor.state())
-        self.memory.write("gate", self.gate.state())
-        self.memory.write(
-            "app", struct.pack(_MEMORY, self.cause, self.health_at, self.post.lost, *self.post.memory)
-        )
+        kept = struct.pack(_MEMORY, self.cause, self.health_at, self.lost, self.waiting, *self.post)
+        self.memory.write("app", kept)
         self.memory.write("crashes", b"\0")
         self.memory.commit()
 
@@ -92,36 +168,39 @@ class Node:
 def run(board):
     """Wake once, then sleep. A node that cannot work says why and stays reachable at the prompt."""
     try:
-        given = settings.load()
+        settings = read_settings(board)
     except SettingsError as problem:
         return board.stay("%s; provision this node (again)" % problem)
     board.watch()
     try:
-        node = Node(board, given)
-        until = node.wake()
-        pin = wake_pin(node)
-        node.remember()
+        node = Node(board, settings)
+        until, pin = node.wake()
     except KeyboardInterrupt:
         return board.stay("interrupted by a host")
     except Exception as error:
         return after_crash(board, error)
     if node.reboot:
         return board.reset()
-    return board.deep_sleep(power.sleep_ms(node.clock.now(), until), pin)
+    return board.deep_sleep(power.sleep_ms(board.clock.now(), until), pin)
 
 
-def open_outbox():
+@step
+def read_settings(board):
+    """The settings of this node, checked unless the last wake checked the very same. Raises SettingsError."""
     try:
-        return Outbox(_OUTBOX)
-    except StorageError as problem:
-        print("borne: %s" % problem)
-        return NoOutbox()
+        with open(_SETTINGS, "rb") as file:
+            raw = file.read()
+    except OSError:
+        raise SettingsError(_SETTINGS, "is missing")
+    if board.slept and board.memory.read("settings") == hashlib.sha256(raw).digest():
+        return json.loads(raw)
+    from borne_node import settings
 
-
-def wake_pin(node):
-    """The presence sensor's pin, when it is low and can wake the node by going high."""
-    pin = getattr(node.sensor, "wake_pin", None)
-    return pin if pin is not None and settle(pin, node.clock) else None
+    given = settings.parse(raw)
+    if settings.canonical(given) != raw:
+        settings.save(given)
+    board.memory.write("settings", settings.digest(given))
+    return given
 
 
 def after_crash(board, error):

@@ -5,45 +5,46 @@ from borne_node.errors import SettingsError
 from borne_node.report import codec, schema
 
 
-def obey(node, port, payload):
+def obey(node, outbox, port, payload):
     """Carry out one downlink; what is no command of this version is refused and said on the console."""
     try:
         if port != schema.COMMAND:
             raise schema.FrameError(port, None, None, "carries no commands")
         command, *values = codec.decode(port, payload).values
-        _CARRY_OUT[command](node, *values)
+        _CARRY_OUT[command](node, outbox, *values)
     except (schema.FrameError, SettingsError) as problem:
         print("borne: downlink refused: %s" % problem)
 
 
-def _set(node, setting, value):
+def _set(node, outbox, setting, value):
     changed = dict(node.settings)
     changed[schema.SETTABLE[setting]] = value
     # A node of another kind, or a value out of range, is refused here; the sensor sees it at the next wake.
     node.settings = settings.validate(changed)
     settings.save(node.settings)
-    node.post.keep(*health.echo(node.settings))
+    node.memory.write("settings", settings.digest(node.settings))
+    _send_settings(node, outbox)
 
 
-def _send_health(node):
-    node.send_health()
+def _send_health(node, outbox):
+    node.health_at = 0
 
 
-def _send_settings(node):
-    node.post.keep(*health.echo(node.settings))
+def _send_settings(node, outbox):
+    node.keep(outbox, *health.echo(node))
 
 
-def _resend(node, port, first, count):
-    # What was released may be repeated: the same values, nothing new. Older ones than the gate keeps are gone.
+def _resend(node, outbox, port, first, count):
+    # What was released may be repeated: the same values, nothing new. What the gate no longer keeps is gone.
     window_s, _, room = schema.row(port)[1:4]
     last = first + count
-    kept = node.gate.history(port, last) if window_s and room else ()
+    kept = node.open_gate().history(port, last) if window_s and room else ()
     for back, values in enumerate(kept[:count]):
         if values is not None:
-            node.post.keep(port, codec.encode(port, last - 1 - back, values))
+            node.keep(outbox, port, codec.encode(port, last - 1 - back, values))
 
 
-def _reboot(node):
+def _reboot(node, outbox):
     node.reboot = True
 
 

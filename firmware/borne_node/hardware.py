@@ -17,7 +17,7 @@ from borne_node import __version__
 from borne_node.clock import Clock
 from borne_node.errors import StorageError
 from borne_node.records import Records
-from borne_node.settings import NVS_NAMESPACE, SECRETS, secret_key
+from borne_node.secrets import NVS_NAMESPACE, SECRETS, secret_key
 
 _FILE = "board.json"
 _BOOT_WINDOW_MS = 3000

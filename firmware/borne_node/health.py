@@ -1,32 +1,32 @@
 """How the node itself is: a report at start-up and daily, and the echo of its settings on request."""
 
-from borne_node import __version__, power, settings
+from borne_node import __version__, power
 from borne_node.privacy import policy
 from borne_node.report import codec, schema
 
-PERIOD_S = 24 * 3600
 _HASH_SIZE = 4
 
 
-def report(board, given, reset_cause, dropped):
-    """(port, payload) of the health report of a node with the settings `given`."""
+def report(node, dropped):
+    """(port, payload) of the health report."""
     major, minor, patch = (int(part) for part in __version__.split("."))
     values = (
-        power.millivolts(board),
-        board.temperature(),
-        reset_cause,
+        power.millivolts(node.board),
+        node.board.temperature(),
+        node.cause,
         major,
         minor,
         patch,
         policy.digest()[:_HASH_SIZE],
-        settings.digest(given)[:_HASH_SIZE],
+        _settings_hash(node),
         dropped,
     )
     return schema.HEALTH, codec.encode(schema.HEALTH, None, values)
 
 
-def echo(given):
+def echo(node):
     """(port, payload) of the settings that a downlink may want to see again."""
+    given = node.settings
     values = (
         schema.KINDS.index(given["kind"]),
         schema.PROFILES.index(given["profile"]),
@@ -34,6 +34,11 @@ def echo(given):
         given.get("refractory_s"),
         given.get("depth_mm"),
         given.get("offset_mm"),
-        settings.digest(given)[:_HASH_SIZE],
+        _settings_hash(node),
     )
     return schema.SETTINGS, codec.encode(schema.SETTINGS, None, values)
+
+
+def _settings_hash(node):
+    # app.read_settings left the digest of the settings file here.
+    return node.memory.read("settings")[:_HASH_SIZE]

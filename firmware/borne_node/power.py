@@ -1,7 +1,7 @@
 """Battery, and how long to sleep."""
 
 # A node wakes at least daily, so that a clock gone wrong cannot put it to sleep for ever.
-_LONGEST_S = 24 * 3600
+LONGEST_S = 24 * 3600
 # Below that the boot costs more than the sleep saves.
 _SHORTEST_MS = 1000
 _SAMPLES = 5
@@ -18,4 +18,4 @@ def millivolts(board):
 
 def sleep_ms(now, until):
     """Milliseconds from `now` to `until` (unix seconds), within what is sensible for a deep sleep."""
-    return max(_SHORTEST_MS, min(until - now, _LONGEST_S) * 1000)
+    return max(_SHORTEST_MS, min(until - now, LONGEST_S) * 1000)

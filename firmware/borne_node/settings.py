@@ -1,7 +1,7 @@
 """What provisioning wrote: one table, checked the same way on the node and on the host.
 
-Settings are a flat JSON object in the file `settings.json`. Secrets never stand in it: they lie in NVS (namespace
-`borne`), one blob each, and are listed here by name only.
+Settings are a flat JSON object in the file `settings.json`. Secrets never stand in it (secrets.py). A wake from deep
+sleep does not load this table: app.py knows the file by its hash.
 """
 
 import hashlib
@@ -9,24 +9,15 @@ import json
 import os
 
 from borne_node.errors import SettingsError
+from borne_node.secrets import SECRETS, SLOTS
 
 FILE = "settings.json"
-NVS_NAMESPACE = "borne"
 VERSION = 1
+REACH_MM = 4500  # DFRobot A02YYUW (SEN0311), specification: range 3 to 450 cm
 
 KINDS = ("parking", "light", "fill")
 PROFILES = {"parking": ("bay", "zone", "live"), "light": ("light",), "fill": ("fill",)}
 LINKS = ("wifi",)
-# Name of each secret, and of its NVS blob without the slot (NVS keys have at most 15 characters).
-SECRETS = {
-    "wifi_password": "wifi_pw",
-    "mqtt_password": "mqtt_pw",
-    "mqtt_ca": "mqtt_ca",
-    "mqtt_cert": "mqtt_crt",
-    "mqtt_key": "mqtt_key",
-}
-SLOTS = ("a", "b")
-
 _TOPIC_UNSAFE = "/+#\0"
 
 
@@ -105,11 +96,6 @@ def names_of(kind):
     return tuple(name for name, _, _, only in _ROWS if only in (None, kind))
 
 
-def secret_key(name, slot):
-    """The NVS blob that holds the secret `name` of a slot."""
-    return SECRETS[name] + "." + slot
-
-
 def validate(given):
     """A complete, checked copy of `given` (a dict) with defaults filled in.
 
@@ -141,6 +127,8 @@ def validate(given):
             raise SettingsError(name, problem)
         complete[name] = given[name]
     complete["profile"] = _profile(complete)
+    if kind == "fill" and complete["depth_mm"] + complete["offset_mm"] > REACH_MM:
+        raise SettingsError("depth_mm", "with offset_mm makes more than the %d mm the sensor sees" % REACH_MM)
     return complete
 
 
@@ -176,16 +164,6 @@ def parse(raw):
     except ValueError:
         raise SettingsError(FILE, "is no JSON")
     return validate(given)
-
-
-def load():
-    """The settings of this node. Raises SettingsError: not provisioned, or damaged."""
-    try:
-        with open(FILE, "rb") as file:
-            raw = file.read()
-    except OSError:
-        raise SettingsError(FILE, "is missing")
-    return parse(raw)
 
 
 def save(settings):

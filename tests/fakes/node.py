@@ -23,7 +23,7 @@ from silicon.veml7700 import VEML7700
 from store import FakeStore
 from wlan import FakeWlan
 
-from borne_node import app, settings
+from borne_node import settings
 from borne_node.records import Records
 
 NOW = 1_796_000_400  # 2026-11-30T01:00Z, a whole hour
@@ -131,7 +131,8 @@ class Node:
         self.settings = settings.validate(given)
         self.fields = [list(EARTH) for _ in range(given.get("bays", 1))]
         self._chips(kind)
-        self._flash(blocks)
+        self.make_filesystem(blocks)
+        settings.save(self.settings)
         sys.modules["socket"] = sys.modules["select"] = self.net
         sys.modules["ntptime"] = self
         self.cause = POWER_ON
@@ -150,14 +151,14 @@ class Node:
     def _field(self, bay):
         return lambda t: tuple(self.fields[bay])
 
-    def _flash(self, blocks):
+    def make_filesystem(self, blocks):
+        """littlefs in RAM, as the working folder."""
         self.disk = FlashDisk(blocks)
         vfs.VfsLfs2.mkfs(self.disk, progsize=32, readsize=32, lookahead=32)
         if PLACE[1:] in os.listdir("/"):
             vfs.umount(PLACE)
         vfs.mount(vfs.VfsLfs2(self.disk, progsize=32, readsize=32, lookahead=32), PLACE)
         os.chdir(PLACE)
-        settings.save(self.settings)
 
     # The module ntptime: `host` and `timeout` are set on it.
     def time(self):
@@ -169,6 +170,8 @@ class Node:
 
     def wake(self, woken_by_pin=False):
         """One boot; sleeps as long as the node asked for and returns the board as the boot left it."""
+        from borne_node import app
+
         board = Board(self, self.cause, woken_by_pin)
         app.run(board)
         self.cause = DEEP_SLEEP

@@ -163,17 +163,17 @@ def test_a_downlink_is_obeyed_and_echoed():
     sent = node.live(9 * HOUR)
     echo = values_of(sent, schema.SETTINGS)[-1].values
     assert echo[5] == 150
-    assert settings.load()["offset_mm"] == 150
+    assert settings.parse(open(settings.FILE, "rb").read())["offset_mm"] == 150
 
 
 def test_a_downlink_that_is_no_command_changes_nothing():
     node = Node("fill", depth_mm=1200)
     node.wake()
-    before = settings.canonical(settings.load())
+    before = settings.canonical(settings.parse(open(settings.FILE, "rb").read()))
     for port, payload in ((5, b""), (5, b"\xff\xff"), (5, b"\x01\x00\xff\xff"), (99, b"\x01")):
         node.broker.queue("fill-1", "borne/v1/fill-1/down/%d" % port, payload)
     node.live(9 * HOUR)
-    assert settings.canonical(settings.load()) == before
+    assert settings.canonical(settings.parse(open(settings.FILE, "rb").read())) == before
 
 
 def test_a_reboot_by_downlink():

@@ -11,6 +11,16 @@ def build(settings, board, state=None):
     return _BUILDERS[settings["kind"]](settings, board, state)
 
 
+def settled(sensor, clock):
+    """The sensor's pin that may wake the node by going high, once low; None: there is none, or it stays high."""
+    pin = getattr(sensor, "wake_pin", None)
+    if pin is None:
+        return None
+    from borne_node.chips.pulses import settle
+
+    return pin if settle(pin, clock) else None
+
+
 def _parking(settings, board, state):
     from borne_node.sense.parking import build
 

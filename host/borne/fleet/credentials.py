@@ -1,6 +1,6 @@
 """A node's secrets: gathered from files and prompts, checked, brought into the form that the node reads.
 
-They are bytes by name (the names of borne_node.settings.SECRETS). None of them is ever part of an error, a
+They are bytes by name (the names of borne_node.secrets.SECRETS). None of them is ever part of an error, a
 log line, a repr or a command line.
 """
 
@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from borne.boards import unknown
 from borne.errors import SettingError
-from borne_node.settings import SECRETS
+from borne_node.secrets import SECRETS
 
 # ESP-IDF, Non-Volatile Storage Library: what one blob may hold within a page.
 BLOB_MAX: Final = 4000

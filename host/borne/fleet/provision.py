@@ -21,7 +21,8 @@ from borne.flashing.repl import Repl
 from borne.fleet import credentials
 from borne_node import settings as node_settings
 from borne_node.errors import SettingsError
-from borne_node.settings import FILE, NVS_NAMESPACE, SECRETS, SLOTS, secret_key
+from borne_node.secrets import NVS_NAMESPACE, SECRETS, SLOTS, secret_key
+from borne_node.settings import FILE
 
 Progress = Callable[[str], None]
 
