@@ -121,7 +121,7 @@ class Requests:
         power, rate, _, transmissions, _, _ = block[-1]
         rate = session.rate if rate == _KEEP else rate
         power = session.power if power == _KEEP else power
-        mask_ok = bool(mask) and self._hops(rate, mask)
+        mask_ok = bool(mask) and self._hops(mask)
         # Without a valid mask the rate is judged by the channels of now.
         rate_ok = self._sendable(rate, mask if mask_ok else session.channels.mask)
         power_ok = power < session.plan.powers
@@ -141,15 +141,10 @@ class Requests:
         room = plan.room(rate, self._session.up_dwell)
         return low <= rate <= high and room > 0 and self._session.channels.carries(mask, rate)
 
-    def _hops(self, rate, mask):
-        # FCC 15.247 (f): an uplink of 125 kHz has to hop, so over two channels at least.
-        plan = self._session.plan
-        return (
-            not plan.few[0]
-            or plan.rate(rate) is None
-            or plan.rate(rate)[1] > 125000
-            or (self._session.channels.narrow(mask) >= 2)
-        )
+    def _hops(self, mask):
+        # FCC 15.247 (f): who sends on 125 kHz channels has to hop, so one alone is too few.
+        channels = self._session.channels
+        return not self._session.plan.few[0] or channels.narrow(mask) != 1
 
     def _rx_param(self, rate, offset, _, frequency):
         session = self._session
