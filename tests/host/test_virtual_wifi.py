@@ -78,6 +78,16 @@ for _ in range(3):
         assert bench.lines() == ["1010", "False", "True", "True"]
 
 
+def test_a_network_that_is_switched_on_later_is_found(tmp_path: Path) -> None:
+    points: dict[str, str] = {}
+    main = "print('*', join('street', 'key', 1))\ntime.sleep(60)\nprint('*', join('street', 'key', 1))\n"
+    with Bench(tmp_path, JOIN + main, access_points=points) as bench:
+        assert bench.run(30) == ["201"]
+        points["street"] = "key"
+        bench.clock.run_for(60)
+        assert bench.lines() == ["201", "1010"]
+
+
 def test_a_station_that_is_not_active_cannot_connect(tmp_path: Path) -> None:
     main = """
 import network
