@@ -30,6 +30,7 @@ def forget():
     gc.collect()
 
 
+gc.threshold(8192)  # as hardware.py
 world = Node(kind, **SETTINGS[kind])
 forget()
 print("world", gc.mem_alloc())
