@@ -208,8 +208,7 @@ def test_a_cable_pulled_in_the_middle_changes_nothing_and_the_next_time_it_works
     board.line.fault(cut_after=1500)
     said = refused(board, *FILL, "--wifi-open", code=1)
     assert "the link broke: check the cable and try again" in said
-    board.line.fault()
-    board.line.replug()
+    board.replug()
     assert borne("--port", board.port, *FILL, "--wifi-open").returncode == 0
     assert stored(board)[0]["name"] == "bin-7"
 
