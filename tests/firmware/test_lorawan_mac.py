@@ -185,6 +185,19 @@ def test_room_counts_what_is_owed():
     assert len(data[1].payload) == 51
 
 
+def test_a_question_waits_for_room():
+    node = joined()
+    node.mac.session.rate = 0
+    node.mac.ask_time()
+    before = node.network.arrived
+    node.send(payload=bytes(51))
+    assert node.network.arrived == before + 1
+    assert node.last.port == 10 and node.last.options == b""
+    assert node.mac.room() == 51
+    node.send(wait_s=3600)
+    assert asked(node.last) == [(commands.DEVICE_TIME, ())]
+
+
 def test_ports():
     node = joined()
     for port in (0, 224, 255):

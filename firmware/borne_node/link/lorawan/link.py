@@ -57,8 +57,7 @@ class LoraWanLink:
     def open(self):
         """Radio on, and a session: the stored one, or one join request. Raises LinkDown; close() follows always."""
         self._radio = self._make_radio()
-        if self._mac is None:
-            self._mac = Mac(self._plan, self._radio, *self._arguments, **self._options)
+        self._mac = Mac(self._plan, self._radio, *self._arguments, **self._options)
         if self._names is _ABP:
             address, network, application = [self._identity[name] for name in _ABP]
             self._mac.personalize(int.from_bytes(address, "big"), network, application)
