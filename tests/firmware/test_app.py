@@ -25,7 +25,7 @@ def test_the_first_wake_says_how_the_node_is():
     node = Node("fill", depth_mm=1200, offset_mm=100)
     board = node.wake()
     assert board.ended[0] == "sleep" and board.watched
-    (topic, payload), = node.broker.published
+    ((topic, payload),) = node.broker.published
     assert topic == "borne/v1/fill-1/up/1"
     battery, temperature, cause, *_ = codec.decode(schema.HEALTH, payload).values
     assert (battery, temperature, cause) == (3700, 17, POWER_ON)
