@@ -20,6 +20,7 @@ from borne.errors import SettingError
 from borne.flashing import node
 from borne.virtual import VirtualBoard
 from borne.virtual.nvs import Partition
+from borne_node import secrets as node_secrets
 from borne_node import settings as node_settings
 
 BORNE = str(Path(sys.executable).with_name("borne"))
@@ -245,7 +246,7 @@ def test_every_setting_has_an_option():
     options = set(inspect.signature(command).parameters)
     derived = {*broker("mqtts://user@host:1"), "slot"}
     assert set(node_settings.NAMES) - derived <= options
-    for name in node_settings.SECRETS:
+    for name in node_secrets.SECRETS:
         assert name in options or f"{name}_file" in options
 
 

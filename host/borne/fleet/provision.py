@@ -19,12 +19,18 @@ from borne.boards import unknown
 from borne.errors import ReadBackError, ReplError, SettingError
 from borne.flashing.repl import Repl
 from borne.fleet import credentials
+from borne_node import secrets as node_secrets
 from borne_node import settings as node_settings
 from borne_node.errors import SettingsError
-from borne_node.secrets import NVS_NAMESPACE, SECRETS, SLOTS, secret_key
+from borne_node.secrets import NVS_NAMESPACE, SECRETS, SLOTS
 from borne_node.settings import FILE
 
 Progress = Callable[[str], None]
+
+# The firmware carries no annotations (MicroPython parses and drops them at a price); here are its types.
+_validate: Callable[[dict[str, Any]], dict[str, Any]] = node_settings.validate
+_canonical: Callable[[dict[str, Any]], bytes] = node_settings.canonical
+_secret_key: Callable[[str, str], str] = node_secrets.secret_key
 
 _NONCE_BYTES: Final = 16
 
@@ -73,7 +79,7 @@ def check(
         raise SettingError("slot: is chosen by provisioning")
     _refuse_unknown(settings)
     try:
-        complete = dict(node_settings.validate(dict(settings)))
+        complete = _validate(dict(settings))
     except SettingsError as error:
         raise SettingError(str(error)) from None
     return complete, credentials.prepare(complete, secrets)
@@ -116,7 +122,7 @@ def provision(
         _write_secrets(board, prepared, complete["slot"])
         _compare_secrets(board, prepared, complete["slot"])
         tell("settings")
-        raw = bytes(node_settings.canonical(complete))
+        raw = _canonical(complete)
         _switch(board, raw)
         _write_secrets(board, {}, _other(complete["slot"]))
         if restart:
@@ -167,7 +173,7 @@ def _write_secrets(board: Repl, secrets: Mapping[str, bytes], slot: str) -> None
     """
     board.run(_HELPERS)
     for name in SECRETS:
-        key = secret_key(name, slot)
+        key = _secret_key(name, slot)
         if name in secrets:
             board.run(f"p({key!r},{_base64(secrets[name])!r})")
         else:
@@ -179,7 +185,7 @@ def _compare_secrets(board: Repl, secrets: Mapping[str, bytes], slot: str) -> No
     """Compare by a salted hash that the node computes, so that no secret travels back over the line."""
     for name in SECRETS:
         nonce = entropy.token_bytes(_NONCE_BYTES)
-        answer = board.run(f"d({secret_key(name, slot)!r},{_base64(nonce)!r})").strip()
+        answer = board.run(f"d({_secret_key(name, slot)!r},{_base64(nonce)!r})").strip()
         expected = hashlib.sha256(nonce + secrets[name]).hexdigest() if name in secrets else "-"
         if answer != expected:
             raise ReadBackError(
