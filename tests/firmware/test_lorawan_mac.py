@@ -358,7 +358,9 @@ def test_forged_downlinks_never_change_anything():
     before = snapshot(node)
     for number in range(100_000):
         frame = forge(node, entropy, number)
-        assert take(node, frame) is None, hexlify(frame)
+        # A cut frame may be completed by chance.
+        if frame != node.sample:
+            assert take(node, frame) is None, hexlify(frame)
     assert snapshot(node) == before
     assert take(node, node.sample) is not None
 
