@@ -154,13 +154,16 @@ def test_nothing_is_written_when_a_secret_is_malformed(board):
 
 
 def test_a_secret_garbled_on_the_way_is_noticed_and_the_old_configuration_stands(board):
-    provision(board.port, FILL, {"wifi_password": b"old password"})
+    provision(board.port, FILL, {"wifi_password": b"old password"}, restart=False)
     before = configuration(board)
     # base64 of "new password": one letter of it arrives as another.
     port = board.plug(garble=(b"bmV3IHBh", b"bmV3IHBi"))
     with pytest.raises(ReadBackError, match="wifi_password on the node is not what was written; its old"):
         provision(port, {**FILL, "name": "other"}, {"wifi_password": b"new password"})
     assert configuration(board) == before
+    # It was not left standing at its prompt.
+    provision(board.plug(), FILL, OPEN, restart=False)
+    assert board.resets == 1
 
 
 def test_settings_garbled_on_the_way_are_noticed_and_the_old_configuration_stands(board):

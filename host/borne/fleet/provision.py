@@ -11,12 +11,13 @@ import base64
 import hashlib
 import json
 import secrets as entropy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 from borne.boards import unknown
-from borne.errors import ReadBackError, ReplError, SettingError
+from borne.errors import BorneError, ReadBackError, ReplError, SettingError
 from borne.flashing.repl import Repl
 from borne.fleet import credentials
 from borne_node import secrets as node_secrets
@@ -114,7 +115,7 @@ def provision(
     tell = progress or (lambda step: None)
     complete, prepared = check(settings, secrets)
     tell("connect")
-    with Repl(port) as board:
+    with Repl(port) as board, _running_again(board):
         version = _firmware(board)
         old = _slot_in_use(board)
         complete["slot"] = _other(old) if old else SLOTS[0]
@@ -130,6 +131,17 @@ def provision(
             board.reset()
     digest = hashlib.sha256(raw).hexdigest()
     return Provisioned(port, complete["name"], complete["kind"], version, complete["slot"], digest)
+
+
+@contextmanager
+def _running_again(board: Repl) -> Iterator[None]:
+    """A node that could not be provisioned goes on with what it had, instead of standing at its prompt."""
+    try:
+        yield
+    except BorneError:
+        with suppress(BorneError):
+            board.reset()
+        raise
 
 
 def _other(slot: str) -> str:
