@@ -155,6 +155,7 @@ def test_a_lost_session_is_renewed_and_the_old_one_kept_meanwhile():
     street = Street("sx1276").joined()
     street.link.send(1, b"x")
     street.link._mac.adr.floor = 64
+    street.link._mac.keep()
     street.link.close()
     street.network.accepts = False
     street.wake(900)
@@ -162,6 +163,7 @@ def test_a_lost_session_is_renewed_and_the_old_one_kept_meanwhile():
     street.link.send(1, b"old session")
     assert street.network.uplinks[-1][0].payload == b"old session"
     street.link._mac.adr.floor = 64
+    street.link._mac.keep()
     street.link.close()
     street.network.accepts = True
     street.wake(3600)
