@@ -307,12 +307,12 @@ def test_power_cut_at_every_write_of_many_uplinks():
     cut = 0
     node = joined()
     while True:
-        if life(node, 150, cut) == 150:
+        if life(node, 90, cut) == 90:
             break
         assert node.mac.joined
         node.send()
         cut += 1
-    assert cut >= 40
+    assert cut >= 30
     assert node.network.sessions == 1
     assert node.network.nonces == {0}
 

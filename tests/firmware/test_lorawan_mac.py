@@ -316,6 +316,19 @@ def test_replays_and_strangers():
     assert take(node, downlink(node, 501)).payload == b"evil"
 
 
+def test_reserved_bits_are_ignored():
+    node = joined()
+    frame = bytearray(downlink(node, 1))
+    frame[0] |= 0x1C  # MHDR
+    frame[5] |= 0x40  # FCtrl of a downlink
+    frame[-4:] = node.network.network.frame_mic(bytes(frame[:-4]), 1, node.network.address, 1)
+    assert take(node, frame).payload == b"evil"
+    frame[0] |= 0x01  # Major is no reserved field
+    frame[-4:] = node.network.network.frame_mic(bytes(frame[:-4]), 1, node.network.address, 1)
+    node.mac.session.down = None
+    assert take(node, frame) is None
+
+
 def test_oversized_frames_are_refused():
     node = joined()
     frame = downlink(node, 1, payload=bytes(52))
