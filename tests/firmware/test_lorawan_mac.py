@@ -502,6 +502,11 @@ def test_rx_param_setup_refusals():
         node = joined()
         assert exchange(node, request(commands.RX_PARAM, *values)) == [(commands.RX_PARAM, bits)]
         assert node.mac.session.rx2_hz == 869525000 and node.mac.session.rx1_offset == 0
+    # DR4 is an uplink rate only, DR13 a downlink rate.
+    for rate, bits in ((4, (1, 0, 1, 0)), (13, (1, 1, 1, 0))):
+        assert exchange(joined("US915"), request(commands.RX_PARAM, rate, 0, 0, 9239000)) == [
+            (commands.RX_PARAM, bits)
+        ]
 
 
 def test_device_status():

@@ -371,6 +371,19 @@ def test_a_chip_that_stops_answering_is_reset_and_reported():
     assert bench.wait(bench.radio.poll_send)
 
 
+def test_a_transmission_that_does_not_end_is_ended_by_the_chip():
+    bench = Bench()
+    bench.radio.configure(_HZ, 7, 125000, power=14)
+    bench.chip.fail("mute")
+    bench.radio.start_send(b"x")
+    bench.clock.sleep_ms(30)
+    assert not bench.radio.poll_send()
+    bench.clock.sleep_ms(100)
+    with raises(RadioFault):
+        bench.radio.poll_send()
+    assert bench.radio.faults == 1
+
+
 def test_a_dead_bus_is_noticed_when_the_radio_is_set_up():
     bench = Bench()
     bench.bus.cut = True

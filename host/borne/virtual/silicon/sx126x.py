@@ -35,7 +35,12 @@ _STEP_US = 15.625
 
 
 class SX126x(Transceiver):
-    """`amplifier`: "high" (SX1262, SX1268, LLCC68) or "low" (SX1261). `tcxo`: the board has a TCXO on DIO3."""
+    """`amplifier`: "high" (SX1262, SX1268, LLCC68) or "low" (SX1261). `tcxo`: the board has a TCXO on DIO3.
+
+    It can also fail as "mute": a transmission does not end but by its time-out.
+    """
+
+    MODES = ("silent", "stuck", "mute")
 
     def __init__(self, on_air: "object" = None, amplifier: str = "high", tcxo: bool = False) -> None:
         super().__init__(on_air)
@@ -339,8 +344,13 @@ class SX126x(Transceiver):
 
     def _settle(self, now_us: int) -> None:
         """Let happen what happened since the last frame."""
-        if self._state == _TX and self._until_us is not None and now_us >= self._until_us:
-            self._done(_TX_DONE)
+        if self._state == _TX and self._until_us is not None:
+            if self.mode == "mute":
+                if self._timer_us is not None and now_us >= self._timer_us:
+                    self._done(_TIMEOUT)
+            elif now_us >= self._until_us:
+                self._timer_us = None
+                self._done(_TX_DONE)
         elif self._state == _RX and self._receiver is None and self._until_us is not None:
             if now_us >= self._until_us:
                 self._done(_CAD_DONE | (_CAD_SEEN if self._channel_active() else 0))
