@@ -139,6 +139,13 @@ def test_other_commands():
     bench.radio.start_receive(0)
     assert bench.sent(0x82) == misc["set_rx_continuous"]
     bench.radio.standby()
+    # Time-outs are in steps of 15.625 us: 64 of them are a millisecond.
+    bench.radio._start(0x82, 100 * 64)
+    assert bench.sent(0x82) == misc["set_rx_100ms"]
+    bench.radio.configure(_HZ, 7, 125000, power=14)
+    bench.radio._start(0x83, 3000 * 64)
+    assert bench.sent(0x83) == misc["set_tx_3s"]
+    bench.radio.standby()
     bench.radio.sleep()
     assert bench.sent(0x84) == misc["sleep_warm"]
 
