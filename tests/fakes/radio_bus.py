@@ -52,7 +52,7 @@ class RadioBus:
         return now + us
 
     def _busy(self):
-        self._spend(8)  # a turn of a loop over Pin.value() in MicroPython on the ESP32
+        self._spend(3)  # a turn of a loop over Pin.value() in MicroPython on the ESP32
         return 0 if self.cut else self.chip.level(self.now_us())
 
     def _select(self, level):

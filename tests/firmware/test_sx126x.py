@@ -428,4 +428,4 @@ def test_the_simulated_chip_checks_its_caller():
     now = bench.bus.now_us() + 10_000
     bench.chip.transfer(b"\x80\0", now)
     with raises(Misuse):
-        bench.chip.transfer(b"\x80\0", now + 10)
+        bench.chip.transfer(b"\x12\0\0\0", now + 10)
