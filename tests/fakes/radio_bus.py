@@ -1,7 +1,11 @@
-"""SPI bus and pins between a radio driver and a simulated chip, with time that every access takes some of.
+"""SPI bus and pins between a radio driver and a simulated chip, and the antenna behind it.
+
+Every access takes some of the time.
 
 Checks what the chip cannot see: NSS goes low before an SPI frame, high after it, and one frame is one transfer.
 """
+
+from silicon import lora_air
 
 
 class Pin:
@@ -76,3 +80,34 @@ class RadioBus:
         into[:] = answer
         self.frames.append((sent, answer))
         del self.frames[:-64]
+
+
+class Antenna:
+    """Between a simulated chip and the network server: the frames of one are those of the other."""
+
+    def __init__(self, chip):
+        self.chip = chip
+        self.listeners = []
+        self.down = self
+        chip.on_air = self.up
+
+    def up(self, packet):
+        assert packet.corrupt is None and not packet.inverted and packet.crc and packet.sync == 0x34
+        # The frequency steps of the chips are 61 Hz and 1 Hz; every channel is a multiple of 2.5 kHz.
+        frequency = (packet.frequency + 1250) // 2500 * 2500
+        for listener in self.listeners:
+            listener(
+                packet.payload,
+                packet.start_us,
+                packet.end_us,
+                frequency,
+                packet.sf,
+                packet.bandwidth,
+                packet.power,
+            )
+
+    def append(self, frame):
+        payload, start, (frequency, sf, bandwidth, inverted), rssi, snr = frame
+        packet = lora_air.Transmission(payload, start, frequency, sf, bandwidth, inverted=inverted, crc=False)
+        packet.rssi, packet.snr = rssi, snr
+        self.chip.hear(packet)
