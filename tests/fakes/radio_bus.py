@@ -24,7 +24,10 @@ class Pin:
 
 
 class RadioBus:
-    """`frames` holds the last SPI frames as (sent, answered). `cut` drops the bus: MISO floats high."""
+    """`frames` holds the last SPI frames as (sent, answered).
+
+    `cut` drops the bus: MISO floats high, and the chip hears nothing. `cut_after` frames it is cut by itself.
+    """
 
     SPI_HZ = 8_000_000
 
@@ -36,6 +39,7 @@ class RadioBus:
         self._last_ms = 0
         self.frames = []
         self.cut = False
+        self.cut_after = None
         self._selected = self._used = False
         self.cs = Pin(self._select)
         self.reset = Pin(lambda level: chip.reset(level, self.now_us()))
@@ -74,6 +78,9 @@ class RadioBus:
         if len(out) != len(into):
             raise ValueError("buffers must be the same length")
         self._used = True
+        if self.cut_after is not None:
+            self.cut_after -= 1
+            self.cut = self.cut or self.cut_after < 0
         sent = bytes(out)
         now = self._spend(len(sent) * 8_000_000 // self.SPI_HZ)
         answer = b"\xff" * len(sent) if self.cut else self.chip.transfer(sent, now)

@@ -177,6 +177,7 @@ def test_back_off_enables_the_default_channels_again():
     node.mac.session.rate = 0
     node.network.channels.define(3, 867100000, 0, 5)
     silent(node, 64 + 33)
+    node.deep_sleep(900)
     assert node.mac.session.channels.mask == 15
     assert node.mac.session.transmissions == 1
 

@@ -206,6 +206,34 @@ def test_a_store_that_fails_keeps_the_radio_silent():
     assert street.chip.sent == []
 
 
+def test_the_bus_breaks_at_any_frame():
+    for chip in CHIPS:
+        street = Street(chip, fair_use_s=0).joined()
+        frames_cut = 0
+        while True:
+            street.bus.cut_after = frames_cut
+            began = street.clock.slept_ms
+            try:
+                street.link.send(1, b"cut")
+            except LinkDown:
+                pass
+            broken = street.bus.cut
+            street.link.close()
+            # However it ended: in time, and the next wake finds a radio that works.
+            assert street.clock.slept_ms - began < 30_000, (chip, frames_cut)
+            street.bus.cut, street.bus.cut_after = False, None
+            street.wake(3600)
+            street.link.open()
+            street.link.send(1, bytes((frames_cut & 255,)))
+            assert street.network.uplinks[-1][0].payload == bytes((frames_cut & 255,)), (chip, frames_cut)
+            street.clock.sleep_ms(3_600_000)
+            if not broken:
+                break
+            frames_cut += 1
+        assert frames_cut > 40, chip
+        assert street.network.sessions == 1
+
+
 def test_close_at_any_time():
     street = Street("sx1276")
     street.link.close()
