@@ -89,12 +89,17 @@ def play(
     """Play `count` nodes (1 to 50) for so many days (up to 366) and tell what happens.
 
     Flash files go into `folder` and stay there, or into a temporary one. Whatever ends it - its end, an
-    error, the generator's close, Ctrl-C - leaves nothing running. Raises UserError, ImageError, DeviceError
-    and its kind.
+    error, the generator's close, Ctrl-C - leaves nothing running. What cannot be played is refused by this
+    call itself: UserError, ImageError. DeviceError and its kind come while it plays.
     """
     _check(days, count, folder)
     loaded = boards.load(board)
-    regions = node.regions(loaded, image)
+    return _play(seed, days, count, folder, loaded, node.regions(loaded, image))
+
+
+def _play(
+    seed: int, days: float, count: int, folder: Path | None, loaded: Board, regions: Sequence[Region]
+) -> Generator[Event, None, None]:
     with ExitStack() as stack:
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="borne-street-")))
@@ -112,7 +117,7 @@ def _check(days: float, count: int, folder: Path | None) -> None:
     if not 1 <= count <= world.MOST_ASSETS:
         raise UserError(f"nodes: {count} is not between 1 and {world.MOST_ASSETS}")
     if not 0 < days <= MOST_DAYS:
-        raise UserError(f"days: {days:g} is not between 0 and {MOST_DAYS}")
+        raise UserError(f"days: {days:g} is not more than 0 and at most {MOST_DAYS}")
     try:
         # Boards of an earlier run would not be bare.
         if folder is not None and folder.exists() and any(folder.iterdir()):
