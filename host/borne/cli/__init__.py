@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "provision": ("borne.cli.provision", ""),
     "listen": ("borne.cli.listen", ""),
     "decode": ("borne.cli.decode", "columns"),
+    "codec": ("borne.cli.codec", "columns"),
     "virtual-board": ("borne.cli.virtual_board", "street"),
 }
 
