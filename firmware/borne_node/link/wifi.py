@@ -70,8 +70,11 @@ class WifiLink:
             # "Wifi Internal State Error" and the like: the driver, not the network.
             raise LinkDown("Wi-Fi: %s" % error)
 
-    def time(self):
-        """Unix time in seconds by NTP, or None when nobody tells it. Needs open(); TLS needs a set clock."""
+    def time(self, reports=0):
+        """Unix time in seconds by NTP, or None when nobody tells it. Needs open(); TLS needs a set clock.
+
+        `reports` as in LoraWanLink: asking costs nothing here, so it changes nothing.
+        """
         ntptime = self._module("ntptime")
         ntptime.host = self._settings["ntp_host"]
         ntptime.timeout = _NTP_TIMEOUT_S
@@ -82,6 +85,10 @@ class WifiLink:
                 return ntptime.time() + (_SECONDS_1970_TO_2000 if epoch == 2000 else 0)
             except (OSError, ValueError):  # ValueError: a datagram too short to unpack
                 pass
+        return None
+
+    def rate(self):
+        """None: what a byte costs does not depend on the radio."""
         return None
 
     def send(self, port, payload):
