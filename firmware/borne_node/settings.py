@@ -76,6 +76,13 @@ def _name(value):
             return "must not hold %r: it is part of the MQTT topic" % letter
 
 
+def _bay_numbers(value):
+    if not isinstance(value, (list, tuple)) or any(_whole(1, 8)(bay) for bay in value):
+        return "must be a list of bay numbers, from 1"
+    if list(value) != sorted(set(value)):
+        return "must name each bay once, in order"
+
+
 # name, check, default; a default of ... means that it must be given. `only` limits a row to one kind or one link.
 _ROWS = (
     # Also the MQTT client id and a level of the topic, so it is short and holds no separator.
@@ -103,6 +110,8 @@ _ROWS = (
     ("slot", _one_of(SLOTS), "a", None),
     # 8 is what one TCA9548A multiplexer reaches.
     ("bays", _whole(1, 8), 1, "parking"),
+    # Reserved, disabled and private bays, where a stay would name a person: the profile `bay` says nothing of them.
+    ("withheld_bays", _bay_numbers, (), "parking"),
     ("refractory_s", _whole(5, 600), 30, "light"),
     ("depth_mm", _whole(300, 5000), ..., "fill"),
     ("offset_mm", _whole(0, 1000), 0, "fill"),
@@ -147,6 +156,10 @@ def validate(given):
             raise SettingsError(name, problem)
         complete[name] = given[name]
     complete["profile"] = _profile(complete)
+    if max(complete.get("withheld_bays") or (0,)) > complete.get("bays", 0):
+        raise SettingsError(
+            "withheld_bays", "names bay %d of %d" % (max(complete["withheld_bays"]), complete["bays"])
+        )
     if kind == "fill" and complete["depth_mm"] + complete["offset_mm"] > REACH_MM:
         raise SettingsError("depth_mm", "with offset_mm makes more than the %d mm the sensor sees" % REACH_MM)
     return complete
@@ -174,6 +187,8 @@ def _json(value):
     # Not json.dumps: CPython escapes what is not ASCII, MicroPython does not. Control characters were refused above.
     if isinstance(value, str):
         return '"%s"' % value.replace("\\", "\\\\").replace('"', '\\"')
+    if isinstance(value, (list, tuple)):
+        return "[%s]" % ",".join(str(number) for number in value)
     return json.dumps(value)
 
 

@@ -75,6 +75,11 @@ class Node:
         self.clock.sleep_ms(1000 * wait_s)
         return self.mac.send(port, payload, **how)
 
+    @property
+    def next_join(self):
+        """Unix seconds from which the back-off allows the next join request."""
+        return self.mac._joins[2]
+
     def answer(self, **what):
         self.network.answers.append(what)
 

@@ -17,6 +17,12 @@ HOUR = 3600
 gc.threshold(500_000)
 
 
+def stored():
+    """The settings on the node's flash."""
+    with open(settings.FILE, "rb") as file:
+        return settings.parse(file.read())
+
+
 def values_of(sent, port):
     return [codec.decode(p, payload) for p, payload in sent if p == port]
 
@@ -25,7 +31,7 @@ def test_the_first_wake_says_how_the_node_is():
     node = Node("fill", depth_mm=1200, offset_mm=100)
     board = node.wake()
     assert board.ended[0] == "sleep" and board.watched
-    (topic, payload), = node.broker.published
+    ((topic, payload),) = node.broker.published
     assert topic == "borne/v1/fill-1/up/1"
     battery, temperature, cause, *_ = codec.decode(schema.HEALTH, payload).values
     assert (battery, temperature, cause) == (3700, 17, POWER_ON)
@@ -163,17 +169,17 @@ def test_a_downlink_is_obeyed_and_echoed():
     sent = node.live(9 * HOUR)
     echo = values_of(sent, schema.SETTINGS)[-1].values
     assert echo[5] == 150
-    assert settings.parse(open(settings.FILE, "rb").read())["offset_mm"] == 150
+    assert stored()["offset_mm"] == 150
 
 
 def test_a_downlink_that_is_no_command_changes_nothing():
     node = Node("fill", depth_mm=1200)
     node.wake()
-    before = settings.canonical(settings.parse(open(settings.FILE, "rb").read()))
+    before = settings.canonical(stored())
     for port, payload in ((5, b""), (5, b"\xff\xff"), (5, b"\x01\x00\xff\xff"), (99, b"\x01")):
         node.broker.queue("fill-1", "borne/v1/fill-1/down/%d" % port, payload)
     node.live(9 * HOUR)
-    assert settings.canonical(settings.parse(open(settings.FILE, "rb").read())) == before
+    assert settings.canonical(stored()) == before
 
 
 def test_a_reboot_by_downlink():

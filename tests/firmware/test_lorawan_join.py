@@ -11,7 +11,7 @@ from borne_node.link.lorawan.crypto import Key
 
 def wait(node):
     """Sleep until the back-off is over."""
-    node.clock.sleep_ms(max(0, node.mac._joins.then - node.clock.now()) * 1000)
+    node.clock.sleep_ms(max(0, node.next_join - node.clock.now()) * 1000)
 
 
 def test_join_and_send_in_every_region():
@@ -109,10 +109,10 @@ def test_back_off_of_ten_seconds_to_an_hour():
     waits = []
     for _ in range(14):
         node.join()
-        waits.append(node.mac._joins.then - node.clock.now())
+        waits.append(node.next_join - node.clock.now())
         with raises(NotBefore) as caught:
             node.join()
-        assert caught.value.when == node.mac._joins.then
+        assert caught.value.when == node.next_join
         wait(node)
     # The time of the two windows, 6 s, is part of each wait.
     for place, wanted in enumerate((10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 3600)):
@@ -127,11 +127,11 @@ def test_back_off_survives_deep_sleep():
         node.join()
         wait(node)
     node.join()
-    then = node.mac._joins.then
+    then = node.next_join
     node.deep_sleep()
     with raises(NotBefore):
         node.join()
-    assert node.mac._joins.then == then and node.mac._joins.attempts == 6
+    assert node.next_join == then and node.mac._joins[0] == 6
 
 
 def test_joining_for_days_keeps_to_the_8_7_seconds():
@@ -203,7 +203,7 @@ def test_power_cut_at_every_write_of_a_join():
 
 def rejoin(node):
     node.mac.session.address = None
-    node.mac._joins.then = 0
+    node.mac._joins = (0, 0, 0)
     return node
 
 

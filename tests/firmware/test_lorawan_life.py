@@ -276,10 +276,10 @@ def test_a_command_is_never_obeyed_twice_over_a_power_cut():
     assert node.send() is None
 
 
-def life(node, uplinks, cut_after):
-    """Uplinks with downlinks, commands and deep sleeps; the power fails at the given operation of either store."""
+def life(node, uplinks, cut_after, store="nvs"):
+    """Uplinks with downlinks, commands and deep sleeps; the power fails at the given operation of a store."""
     entropy = Entropy(5)
-    node.nvs.cut_after = cut_after
+    getattr(node, store).cut_after = cut_after
     done = 0
     while done < uplinks:
         done += 1
@@ -292,9 +292,9 @@ def life(node, uplinks, cut_after):
             node.answer(port=0, payload=request(commands.RX_TIMING, 1) + request(commands.DEV_STATUS))
         try:
             node.send(wait_s=600)
-            left = node.nvs.cut_after
+            left = getattr(node, store).cut_after
             node.deep_sleep(300)
-            node.nvs.cut_after = left
+            getattr(node, store).cut_after = left
         except PowerCut:
             node.network.answers = []
             node.power_cut()
@@ -315,6 +315,16 @@ def test_power_cut_at_every_write_of_many_uplinks():
     assert cut >= 40
     assert node.network.sessions == 1
     assert node.network.nonces == {0}
+
+
+def test_power_cut_at_every_write_to_rtc_memory():
+    # What RTC memory holds is lost with the power: each cut is one more cold start from flash.
+    node = joined()
+    for cut in range(60):
+        assert life(node, 150, cut, "rtc") < 150
+        assert node.mac.joined
+        node.send()
+    assert node.network.sessions == 1
 
 
 def test_a_thousand_uplinks_with_the_power_failing_again_and_again():

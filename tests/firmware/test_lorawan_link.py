@@ -12,7 +12,7 @@ from support import raises
 from borne_node.chips.lora import RadioFault
 from borne_node.chips.sx126x import SX126x
 from borne_node.chips.sx127x import SX127x
-from borne_node.errors import LinkDown
+from borne_node.errors import LinkDown, LinkRefused, StorageError
 from borne_node.link.lorawan import commands, frames, regions
 from borne_node.link.lorawan.air import NotBefore
 from borne_node.link.lorawan.crypto import Key
@@ -155,6 +155,7 @@ def test_a_lost_session_is_renewed_and_the_old_one_kept_meanwhile():
     street = Street("sx1276").joined()
     street.link.send(1, b"x")
     street.link._mac.adr.floor = 64
+    street.link._mac.keep()
     street.link.close()
     street.network.accepts = False
     street.wake(900)
@@ -162,6 +163,7 @@ def test_a_lost_session_is_renewed_and_the_old_one_kept_meanwhile():
     street.link.send(1, b"old session")
     assert street.network.uplinks[-1][0].payload == b"old session"
     street.link._mac.adr.floor = 64
+    street.link._mac.keep()
     street.link.close()
     street.network.accepts = True
     street.wake(3600)
@@ -215,6 +217,24 @@ def test_a_chip_that_dies_is_link_down_and_comes_back():
         street.link.open()
         street.link.send(1, b"y")
         assert street.network.uplinks[-1][0].payload == b"y"
+
+
+def test_a_store_that_fails_keeps_the_radio_silent():
+    street = Street("sx1262").joined()
+
+    def refuse(name, data):
+        raise StorageError("full")
+
+    street.nvs.write = refuse
+    sent = len(street.chip.sent)
+    with raises(LinkRefused):
+        street.link.send(1, b"x")
+    assert len(street.chip.sent) == sent
+    street = Street("sx1262")
+    street.nvs.write = refuse
+    with raises(LinkRefused):
+        street.link.open()
+    assert street.chip.sent == []
 
 
 def test_close_at_any_time():

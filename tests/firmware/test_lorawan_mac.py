@@ -185,6 +185,19 @@ def test_room_counts_what_is_owed():
     assert len(data[1].payload) == 51
 
 
+def test_a_question_waits_for_room():
+    node = joined()
+    node.mac.session.rate = 0
+    node.mac.ask_time()
+    before = node.network.arrived
+    node.send(payload=bytes(51))
+    assert node.network.arrived == before + 1
+    assert node.last.port == 10 and node.last.options == b""
+    assert node.mac.room() == 51
+    node.send(wait_s=3600)
+    assert asked(node.last) == [(commands.DEVICE_TIME, ())]
+
+
 def test_ports():
     node = joined()
     for port in (0, 224, 255):
@@ -345,7 +358,9 @@ def test_forged_downlinks_never_change_anything():
     before = snapshot(node)
     for number in range(100_000):
         frame = forge(node, entropy, number)
-        assert take(node, frame) is None, hexlify(frame)
+        # A cut frame may be completed by chance.
+        if frame != node.sample:
+            assert take(node, frame) is None, hexlify(frame)
     assert snapshot(node) == before
     assert take(node, node.sample) is not None
 

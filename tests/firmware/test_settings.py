@@ -1,6 +1,7 @@
+from support import raises
+
 from borne_node import settings
 from borne_node.errors import SettingsError
-from support import raises
 
 FILL = {"name": "bin-7", "kind": "fill", "wifi_ssid": "town", "mqtt_host": "10.0.0.1", "depth_mm": 1200}
 
@@ -62,6 +63,25 @@ def test_the_parking_profile_follows_the_number_of_bays():
     assert settings.validate(parking)["profile"] == "zone"
     parking["profile"] = "live"
     assert settings.validate(parking)["profile"] == "live"
+
+
+def test_withheld_bays_are_bays_of_this_node():
+    parking = {"name": "p", "kind": "parking", "wifi_ssid": "s", "mqtt_host": "h", "bays": 3}
+    parking["withheld_bays"] = [1, 3]
+    raw = settings.canonical(settings.validate(parking))
+    assert b'"withheld_bays":[1,3]' in raw
+    assert settings.canonical(settings.parse(raw)) == raw
+    for bad in ([4], [0], [2, 1], [1, 1], "1", 1, [True]):
+        parking["withheld_bays"] = bad
+        with raises(SettingsError) as caught:
+            settings.validate(parking)
+        assert caught.value.field == "withheld_bays"
+
+
+def test_a_container_deeper_than_the_sensor_sees_is_refused():
+    with raises(SettingsError) as caught:
+        settings.validate(changed(depth_mm=4400, offset_mm=200))
+    assert caught.value.field == "depth_mm"
 
 
 def test_canonical_bytes_are_the_same_everywhere_and_parse_back():

@@ -332,6 +332,8 @@ def test_sleep_and_wake():
     bench.radio.sleep()
     assert bench.chip.level(bench.bus.now_us()) == 1
     bench.clock.sleep_ms(1000)
+    bench.radio.configure(_HZ, 7, 125000)
+    assert bench.chip.registers[0x08AC] == 0x96
     bench.radio.configure(_HZ, 7, 125000, power=14)
     bench.radio.start_send(b"awake")
     assert bench.chip.sent[-1].payload == b"awake"

@@ -74,6 +74,15 @@ def test_progress_rises_from_below_a_tenth_to_one():
     assert len(seen) > 4
 
 
+def test_progress_counts_regions_by_their_weight_and_never_falls():
+    regions = [Region("one", 0x1000, os.urandom(1000)), Region("two", 0x2000, os.urandom(3000))]
+    seen = []
+    meter = esptool._Meter(regions, seen.append)
+    for address, percent in ((0x11F4, 50.0), (0x13E8, 100.0), (0x25DC, 50.0), (0x2400, 1.0), (0x2BB8, 100.0)):
+        meter.line(f"Writing at {address:#010x} [====    ] {percent}% 16.00kB/1.07MB [0s]")
+    assert seen == pytest.approx([1 / 8, 1 / 4, 5 / 8, 5 / 8, 1], abs=0.01)
+
+
 def test_wrong_chip_is_refused_before_anything_is_touched():
     with RomBoard("esp32s3") as board:
         board.flash.data[:100] = os.urandom(100)

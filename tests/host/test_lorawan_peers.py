@@ -219,7 +219,7 @@ class Twins:
         assert data is not None
         mac = self.node.mac
         ours = mac.requests.pending()
-        mac.requests.sent()
+        mac.requests.sent(ours)
         theirs = data.payload if data.port == 0 else data.options
         seen = (self.peer.transmissions, self.peer.rx2, self.peer.receive_delay_us // 1_000_000)
         session = mac.session

@@ -12,6 +12,7 @@ from borne.errors import BorneError, NoAnswer, ReadBackError, ReplError, Setting
 from borne.flashing import node
 from borne.fleet import provision as room
 from borne.fleet.provision import provision
+from borne_node import secrets as node_secrets
 from borne_node import settings as node_settings
 
 FILL = {
@@ -41,7 +42,7 @@ def configuration(board):
         return None
     settings = node_settings.parse(path.read_bytes())
     nvs = board.nvs()
-    keys = {name: node_settings.secret_key(name, settings["slot"]) for name in node_settings.SECRETS}
+    keys = {name: node_secrets.secret_key(name, settings["slot"]) for name in node_secrets.SECRETS}
     return settings, {name: nvs[key] for name, key in keys.items() if key in nvs}
 
 
@@ -153,13 +154,16 @@ def test_nothing_is_written_when_a_secret_is_malformed(board):
 
 
 def test_a_secret_garbled_on_the_way_is_noticed_and_the_old_configuration_stands(board):
-    provision(board.port, FILL, {"wifi_password": b"old password"})
+    provision(board.port, FILL, {"wifi_password": b"old password"}, restart=False)
     before = configuration(board)
     # base64 of "new password": one letter of it arrives as another.
     port = board.plug(garble=(b"bmV3IHBh", b"bmV3IHBi"))
     with pytest.raises(ReadBackError, match="wifi_password on the node is not what was written; its old"):
         provision(port, {**FILL, "name": "other"}, {"wifi_password": b"new password"})
     assert configuration(board) == before
+    # It was not left standing at its prompt.
+    provision(board.plug(), FILL, OPEN, restart=False)
+    assert board.resets == 1
 
 
 def test_settings_garbled_on_the_way_are_noticed_and_the_old_configuration_stands(board):
@@ -211,6 +215,6 @@ def test_no_secret_is_in_any_error_or_repr(board):
 
 def test_names_in_nvs_are_short_enough():
     # ESP-IDF, Non-Volatile Storage Library: keys have at most 15 characters.
-    for name in node_settings.SECRETS:
-        for slot in node_settings.SLOTS:
-            assert len(node_settings.secret_key(name, slot)) <= 15
+    for name in node_secrets.SECRETS:
+        for slot in node_secrets.SLOTS:
+            assert len(node_secrets.secret_key(name, slot)) <= 15

@@ -8,6 +8,8 @@ import json
 import os
 import pty
 import re
+import select
+import signal
 import struct
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import termios
 from pathlib import Path
 
 import pytest
+from littlefs import LittleFS
 
 from borne import boards
 from borne.flashing import image, node
@@ -51,8 +54,15 @@ def flash_of(board):
     return (board.folder / "flash.bin").read_bytes()
 
 
-def holds(flash, regions):
-    return all(flash[region.offset : region.offset + len(region.data)] == region.data for region in regions)
+def is_node(flash):
+    """Every region as it was built; in the filesystem the running node may have added files of its own."""
+    *fixed, vfs = node.regions(DEVKIT)
+    system = LittleFS(block_size=4096, block_count=len(vfs.data) // 4096, mount=False, name_max=255)
+    system.context.buffer = bytearray(flash[vfs.offset :])
+    system.mount()
+    return all(
+        flash[region.offset : region.offset + len(region.data)] == region.data for region in fixed
+    ) and all(system.open(name, "rb").read() == content for name, content in node.node_files(DEVKIT).items())
 
 
 @pytest.fixture
@@ -71,7 +81,7 @@ def test_a_bare_board_becomes_a_node_and_is_named_by_ports(board):
     assert before["mac"] in done.stdout
     assert "borne provision" in done.stdout
     assert board.wait_for(READY)
-    assert holds(flash_of(board), node.regions(DEVKIT))
+    assert is_node(flash_of(board))
     after = json.loads(borne("ports", board.port, "--json").stdout)
     assert after["answer"] == "borne"
     assert f"borne node, firmware {after['detail']}" in borne("ports", board.port).stdout
@@ -144,12 +154,11 @@ def test_a_cable_pulled_half_way_and_the_next_flash_recovers(board):
     said = refused("flash", "esp32-devkitc", "--port", board.port, code=1)
     assert re.search(r"the link broke at [3-7]\d% ", said)
     assert "check the cable and run the same command again" in said
-    board.line.fault()
-    board.line.replug()
+    board.replug()
     board.reset()
     assert borne("flash", "esp32-devkitc", "--port", board.port).returncode == 0
     assert board.wait_for(READY)
-    assert holds(flash_of(board), node.regions(DEVKIT))
+    assert is_node(flash_of(board))
 
 
 def test_several_boards_at_once_and_one_that_fails(tmp_path):
@@ -160,7 +169,7 @@ def test_several_boards_at_once_and_one_that_fails(tmp_path):
         assert done.returncode == 2
         assert [json.loads(line)["port"] for line in done.stdout.splitlines()] == [one.port]
         assert done.stderr.startswith(f"borne: {two.port}: the chip is an ESP32-S3")
-        assert holds(flash_of(one), node.regions(DEVKIT))
+        assert is_node(flash_of(one))
 
 
 def test_on_a_terminal_there_is_a_progress_bar(board):
@@ -187,6 +196,28 @@ def test_on_a_terminal_there_is_a_progress_bar(board):
     percentages = [int(found) for found in re.findall(rb"(\d+)%", shown)]
     assert percentages[-1] == 100
     assert len(set(percentages)) > 5
+
+
+def test_ctrl_c_is_said_in_one_line_and_the_next_flash_recovers(board):
+    child = subprocess.Popen(
+        [BORNE, "flash", "esp32-devkitc", "--port", board.port],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    # The first thing in the flash is the bootloader's magic byte: writing has begun.
+    flash = board.folder / "flash.bin"
+    while flash.read_bytes()[0x1000] == 0xFF and child.poll() is None:
+        select.select([], [], [], 0.02)
+    child.send_signal(signal.SIGINT)
+    output, said = child.communicate(timeout=60)
+    assert output == ""
+    assert said.startswith("borne: interrupted; a board is incomplete until it is flashed again\n")
+    assert "Traceback" not in said
+    assert child.returncode == 130
+    assert borne("flash", "esp32-devkitc", "--port", board.port).returncode == 0
+    assert is_node(flash_of(board))
 
 
 def test_unknown_board_suggests_the_nearest():

@@ -20,6 +20,7 @@ from borne.errors import SettingError
 from borne.flashing import node
 from borne.virtual import VirtualBoard
 from borne.virtual.nvs import Partition
+from borne_node import secrets as node_secrets
 from borne_node import settings as node_settings
 
 BORNE = str(Path(sys.executable).with_name("borne"))
@@ -208,8 +209,7 @@ def test_a_cable_pulled_in_the_middle_changes_nothing_and_the_next_time_it_works
     board.line.fault(cut_after=1500)
     said = refused(board, *FILL, "--wifi-open", code=1)
     assert "the link broke: check the cable and try again" in said
-    board.line.fault()
-    board.line.replug()
+    board.replug()
     assert borne("--port", board.port, *FILL, "--wifi-open").returncode == 0
     assert stored(board)[0]["name"] == "bin-7"
 
@@ -246,7 +246,7 @@ def test_every_setting_has_an_option():
     options = set(inspect.signature(command).parameters)
     derived = {*broker("mqtts://user@host:1"), "slot"}
     assert set(node_settings.NAMES) - derived <= options
-    for name in node_settings.SECRETS:
+    for name in node_secrets.SECRETS:
         assert name in options or f"{name}_file" in options
 
 

@@ -134,7 +134,6 @@ class SX126x(Radio):
         if self._kind != "sx1261":
             # Errata 15.2: antenna mismatch must not switch the high-power amplifier down.
             self._write_register(_REG_TX_CLAMP, self._read_register(_REG_TX_CLAMP) | 0x1E)
-        self._write_register(_REG_RX_GAIN, 0x96)  # DS 9.6: boosted gain
 
     def _start_tcxo(self):
         steps = int(self._tcxo_ms * 1000 / _STEP_US)
@@ -239,7 +238,9 @@ class SX126x(Radio):
         # Errata 15.4: inverted polarity loses packets unless this bit is cleared.
         polarity = self._read_register(_REG_IQ_POLARITY)
         self._write_register(_REG_IQ_POLARITY, polarity & ~4 if inverted else polarity | 4)
-        if power is not None:
+        if power is None:
+            self._write_register(_REG_RX_GAIN, 0x96)  # DS 9.6: boosted gain; lost in every sleep
+        else:
             self._amplifier(power, frequency)
             # Errata 15.1: modulation quality at 500 kHz; to be set before every packet.
             quality = self._read_register(_REG_TX_MODULATION)

@@ -35,7 +35,7 @@ _STATE += ("next_drawn", "slots", "triggers", "fault", "sums", "pending", "kept"
 class Gate:
     """One node's gate, for a row of the policy, a drbg.Drbg and a ledger.Ledger.
 
-    settings: `bays`, `withheld_bays` (numbers from 0: reserved, disabled, private). `state`: what `state()` gave
+    settings: `bays`, `withheld_bays` (numbers from 1: reserved, disabled, private). `state`: what `state()` gave
     before the sleep; None or corrupt: nothing was observed. `booted_at`: unix second of a reset that was no wake
     from deep sleep, else None; a window begun before it is partial.
     """
@@ -198,7 +198,7 @@ class Gate:
     def _bay(self):
         shares = [None] * 8
         for bay, read in enumerate(self._sums[8:]):
-            if bay in self._withheld_bays:
+            if bay + 1 in self._withheld_bays:
                 shares[bay] = _HIDDEN
             elif read >= self._row.need:
                 shares[bay] = (8 * self._sums[bay] + read) // (2 * read)

@@ -1,22 +1,63 @@
-"""The command line: one small file per command, wired here; errors become one line and an exit code in one place."""
+"""The command line: one small file per command, in one table; errors become one line and an exit code in one place."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Final
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from borne import __version__
-from borne.cli.boards import boards
-from borne.cli.flash import flash
-from borne.cli.listen import listen
-from borne.cli.ports import ports
-from borne.cli.provision import provision
-from borne.cli.street import street
-from borne.errors import BorneError
+from borne.errors import BorneError, UserError
+
+# Name, module, and the extra that it needs beyond a plain installation. The function has the module's last name.
+COMMANDS: Final = {
+    "street": ("borne.cli.street", "street"),
+    "boards": ("borne.cli.boards", ""),
+    "ports": ("borne.cli.ports", ""),
+    "flash": ("borne.cli.flash", ""),
+    "provision": ("borne.cli.provision", ""),
+    "listen": ("borne.cli.listen", ""),
+    "decode": ("borne.cli.decode", "columns"),
+    "virtual-board": ("borne.cli.virtual_board", "street"),
+}
+
+
+class _Commands(TyperGroup):
+    """Loads a command when it is named, so that none waits for, or fails by, the libraries of another."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, extra = COMMANDS[cmd_name]
+        try:
+            function = getattr(import_module(module), module.rpartition(".")[2])
+        except ModuleNotFoundError as error:
+            function = _without(cmd_name, extra, error)
+        alone = typer.Typer(add_completion=False)
+        alone.command(cmd_name)(function)
+        command = typer.main.get_command(alone)
+        assert isinstance(command, TyperCommand)
+        return command
+
+
+def _without(name: str, extra: str, error: ModuleNotFoundError) -> Callable[[], None]:
+    def refuse() -> None:
+        raise UserError(f"{name} needs {error.name}: pip install 'borne[{extra}]'") from None
+
+    refuse.__doc__ = f"(not installed: pip install 'borne[{extra}]')"
+    return refuse
+
 
 app = typer.Typer(
     name="borne",
+    cls=_Commands,
     help="Flash street sensor nodes, provision them, decode what they send.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -40,10 +81,6 @@ def _borne(
     """Flash street sensor nodes, provision them, decode what they send."""
 
 
-for _command in (street, boards, ports, flash, provision, listen):
-    app.command()(_command)
-
-
 def main() -> None:
     """Run the command line; a BorneError is printed as one line, its class decides the exit code."""
     try:
@@ -51,10 +88,6 @@ def main() -> None:
     except BorneError as error:
         print(f"borne: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        # 128 + SIGINT, as shells expect it of an interrupted command.
-        print("borne: interrupted", file=sys.stderr)
-        sys.exit(130)
     except BrokenPipeError:
         # The reader of our output (head, less) went away: that is its right, and no failure of ours.
         sys.stderr.close()

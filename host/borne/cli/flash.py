@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from borne import boards
+from borne.boards import Board
 from borne.errors import BorneError, PortError
 from borne.flashing import esptool, node, ports
 from borne.flashing.esptool import Flashed
@@ -38,15 +39,11 @@ def flash(
     """Flash MicroPython and our firmware onto a board; its identity (NVS) is kept."""
     chosen = port or [_only_port()]
     loaded = boards.load(board)
-    with _bars(chosen) as bars:
-        tasks = {name: bars.add_task(name, total=1.0) for name in chosen}
-        results = node.flash(
-            chosen,
-            loaded,
-            image,
-            baud=baud,
-            progress=lambda name, part: bars.update(tasks[name], completed=part),
-        )
+    try:
+        results = _flash(chosen, loaded, image, baud)
+    except KeyboardInterrupt:
+        print("borne: interrupted; a board is incomplete until it is flashed again", file=sys.stderr)
+        raise
     for result in results:
         _tell(result, loaded.name, as_json)
     failed = [result for result in results if isinstance(result, BorneError)]
@@ -55,6 +52,16 @@ def flash(
         for error in failed[:-1]:
             print(f"borne: {error}", file=sys.stderr)
         raise failed[-1]
+
+
+def _flash(chosen: list[str], board: Board, image: Path | None, baud: int) -> list[Flashed | BorneError]:
+    with _bars(chosen) as bars:
+        tasks = {name: bars.add_task(name, total=1.0) for name in chosen}
+
+        def follow(port: str, fraction: float) -> None:
+            bars.update(tasks[port], completed=fraction)
+
+        return node.flash(chosen, board, image, baud=baud, progress=follow)
 
 
 def _only_port() -> str:

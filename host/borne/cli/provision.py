@@ -32,6 +32,9 @@ def provision(
     link: Annotated[str | None, typer.Option(help="How it reports: wifi.")] = None,
     ntp_host: Annotated[str | None, typer.Option(help="Time server.")] = None,
     bays: Annotated[int | None, typer.Option(help="parking: bays that it watches, 1 to 8.")] = None,
+    withheld_bays: Annotated[
+        str | None, typer.Option(help="parking: reserved or private bays, never reported: 2,5.")
+    ] = None,
     refractory_s: Annotated[
         int | None, typer.Option(help="light: seconds until presence counts again.")
     ] = None,
@@ -59,6 +62,7 @@ def provision(
         wifi_ssid=wifi_ssid,
         ntp_host=ntp_host,
         bays=bays,
+        withheld_bays=None if withheld_bays is None else _numbers("withheld_bays", withheld_bays),
         refractory_s=refractory_s,
         depth_mm=depth_mm,
         offset_mm=offset_mm,
@@ -81,6 +85,13 @@ def provision(
 
 def _given(**settings: Any) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if value is not None}
+
+
+def _numbers(name: str, given: str) -> list[int]:
+    try:
+        return sorted({int(part) for part in given.split(",") if part.strip()})
+    except ValueError:
+        raise SettingError(f"{name}: {given!r} is no list of numbers such as 2,5") from None
 
 
 def broker(url: str) -> dict[str, Any]:

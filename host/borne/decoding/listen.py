@@ -104,6 +104,8 @@ def listen(
     if password is None:
         password = os.environ.get(PASSWORD_VARIABLE, "")
     with Subscriber(at, password, note) as subscriber:
+        if note:
+            note(f"{at}: listening")
         heard = 0
         while count is None or heard < count:
             message = subscriber.next(_LOOK_UP_S)

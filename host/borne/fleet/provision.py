@@ -11,20 +11,27 @@ import base64
 import hashlib
 import json
 import secrets as entropy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 from borne.boards import unknown
-from borne.errors import ReadBackError, ReplError, SettingError
+from borne.errors import BorneError, ReadBackError, ReplError, SettingError
 from borne.flashing.repl import Repl
 from borne.fleet import credentials
+from borne_node import secrets as node_secrets
 from borne_node import settings as node_settings
 from borne_node.errors import SettingsError
-from borne_node.secrets import NVS_NAMESPACE, SECRETS, SLOTS, secret_key
+from borne_node.secrets import NVS_NAMESPACE, SECRETS, SLOTS
 from borne_node.settings import FILE
 
 Progress = Callable[[str], None]
+
+# The firmware carries no annotations (MicroPython parses and drops them at a price); here are its types.
+_validate: Callable[[dict[str, Any]], dict[str, Any]] = node_settings.validate
+_canonical: Callable[[dict[str, Any]], bytes] = node_settings.canonical
+_secret_key: Callable[[str, str], str] = node_secrets.secret_key
 
 _NONCE_BYTES: Final = 16
 
@@ -73,7 +80,7 @@ def check(
         raise SettingError("slot: is chosen by provisioning")
     _refuse_unknown(settings)
     try:
-        complete = dict(node_settings.validate(dict(settings)))
+        complete = _validate(dict(settings))
     except SettingsError as error:
         raise SettingError(str(error)) from None
     return complete, credentials.prepare(complete, secrets)
@@ -108,7 +115,7 @@ def provision(
     tell = progress or (lambda step: None)
     complete, prepared = check(settings, secrets)
     tell("connect")
-    with Repl(port) as board:
+    with Repl(port) as board, _running_again(board):
         version = _firmware(board)
         old = _slot_in_use(board)
         complete["slot"] = _other(old) if old else SLOTS[0]
@@ -116,7 +123,7 @@ def provision(
         _write_secrets(board, prepared, complete["slot"])
         _compare_secrets(board, prepared, complete["slot"])
         tell("settings")
-        raw = bytes(node_settings.canonical(complete))
+        raw = _canonical(complete)
         _switch(board, raw)
         _write_secrets(board, {}, _other(complete["slot"]))
         if restart:
@@ -124,6 +131,17 @@ def provision(
             board.reset()
     digest = hashlib.sha256(raw).hexdigest()
     return Provisioned(port, complete["name"], complete["kind"], version, complete["slot"], digest)
+
+
+@contextmanager
+def _running_again(board: Repl) -> Iterator[None]:
+    """A node that could not be provisioned goes on with what it had, instead of standing at its prompt."""
+    try:
+        yield
+    except BorneError:
+        with suppress(BorneError):
+            board.reset()
+        raise
 
 
 def _other(slot: str) -> str:
@@ -167,7 +185,7 @@ def _write_secrets(board: Repl, secrets: Mapping[str, bytes], slot: str) -> None
     """
     board.run(_HELPERS)
     for name in SECRETS:
-        key = secret_key(name, slot)
+        key = _secret_key(name, slot)
         if name in secrets:
             board.run(f"p({key!r},{_base64(secrets[name])!r})")
         else:
@@ -179,7 +197,7 @@ def _compare_secrets(board: Repl, secrets: Mapping[str, bytes], slot: str) -> No
     """Compare by a salted hash that the node computes, so that no secret travels back over the line."""
     for name in SECRETS:
         nonce = entropy.token_bytes(_NONCE_BYTES)
-        answer = board.run(f"d({secret_key(name, slot)!r},{_base64(nonce)!r})").strip()
+        answer = board.run(f"d({_secret_key(name, slot)!r},{_base64(nonce)!r})").strip()
         expected = hashlib.sha256(nonce + secrets[name]).hexdigest() if name in secrets else "-"
         if answer != expected:
             raise ReadBackError(

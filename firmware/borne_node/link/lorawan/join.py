@@ -21,13 +21,17 @@ _LONGEST_S = const(
 
 
 class Joins:
-    """`attempts` since the last success, unix seconds of the `first` of them, and `then`, when the next may go."""
+    """`memory`: attempts since the last success, unix seconds of the first of them, and when the next may go."""
 
-    def __init__(self, plan, air, clock):
+    def __init__(self, plan, air, clock, memory):
         self._plan = plan
         self._air = air
         self._clock = clock
-        self.attempts = self.first = self.then = 0
+        self.attempts, self.first, self.then = memory
+
+    @property
+    def memory(self):
+        return self.attempts, self.first & 0xFFFFFFFF, self.then & 0xFFFFFFFF
 
     def check(self):
         """Raises NotBefore while the back-off lasts."""

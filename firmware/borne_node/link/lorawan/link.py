@@ -3,7 +3,7 @@
 import binascii
 
 from borne_node.compat import const, ticks_diff
-from borne_node.errors import LinkDown
+from borne_node.errors import LinkDown, LinkRefused, StorageError
 from borne_node.link.lorawan import regions
 from borne_node.link.lorawan.air import NotBefore
 from borne_node.link.lorawan.mac import Mac
@@ -57,8 +57,13 @@ class LoraWanLink:
     def open(self):
         """Radio on, and a session: the stored one, or one join request. Raises LinkDown; close() follows always."""
         self._radio = self._make_radio()
-        if self._mac is None:
-            self._mac = Mac(self._plan, self._radio, *self._arguments, **self._options)
+        self._mac = Mac(self._plan, self._radio, *self._arguments, **self._options)
+        try:
+            self._activate()
+        except StorageError as problem:
+            raise _unstored(problem)
+
+    def _activate(self):
         if self._names is _ABP:
             address, network, application = [self._identity[name] for name in _ABP]
             self._mac.personalize(int.from_bytes(address, "big"), network, application)
@@ -112,7 +117,10 @@ class LoraWanLink:
         """
         if self._mac is None:
             raise LinkDown("the link is not open")
-        return _plain(self._mac.send(port, payload, port in self._confirmed))
+        try:
+            return _plain(self._mac.send(port, payload, port in self._confirmed))
+        except StorageError as problem:
+            raise _unstored(problem)
 
     def received(self):
         """The next downlink (port, bytes) that waits, or None."""
@@ -126,8 +134,11 @@ class LoraWanLink:
         except LinkDown:
             pass
         self._radio = None
-        if self._mac:
-            self._mac.keep()
+
+
+def _unstored(problem):
+    # A counter that is not on flash must not go on the air: the report waits, as for any other fault of the link.
+    return LinkRefused("the session cannot be stored: %s" % problem)
 
 
 def _plain(downlink):

@@ -13,7 +13,6 @@ from borne_node.link.lorawan.adr import Adr
 from borne_node.link.lorawan.air import Air, NotBefore
 from borne_node.link.lorawan.crypto import Key
 from borne_node.link.lorawan.duty import DutyCycle
-from borne_node.link.lorawan.join import Joins
 from borne_node.link.lorawan.requests import Requests
 from borne_node.link.lorawan.session import BLOCK, VOLATILE, Session
 
@@ -69,7 +68,7 @@ class Mac:
         tail = size + kept[size - 1] if len(kept) >= size else 0
         self.duty = DutyCycle(plan.bands, clock, fair_use_s, kept[tail:] if tail else None)
         self._air = Air(plan, radio, clock, entropy, self.duty, gain, error_ppm)
-        self._joins = Joins(plan, self._air, clock)
+        self._joins = (0, 0, 0)
         self._cold = not tail
         if self.session.load():
             self._take_keys()
@@ -86,7 +85,7 @@ class Mac:
         tag, up, down, flags, rate, power, silent, misses, floor, attempts, first, then, used = struct.unpack(
             _KEPT, kept
         )
-        self._joins.attempts, self._joins.first, self._joins.then = attempts, first, then
+        self._joins = attempts, first, then
         session = self.session
         if session.address is None or tag != session.tag:
             return
@@ -117,9 +116,7 @@ class Mac:
             self.adr.silent,
             self.adr.misses,
             self.adr.floor,
-            self._joins.attempts,
-            self._joins.first & 0xFFFFFFFF,
-            self._joins.then & 0xFFFFFFFF,
+            *self._joins,
             session.channels.used.to_bytes(9, "little"),
         )
         self._rtc.write(VOLATILE, kept + bytes((len(answers),)) + answers + self.duty.state())
@@ -146,10 +143,19 @@ class Mac:
 
         Raises NotBefore, and LinkRefused once all DevNonces are used up.
         """
-        self._joins.check()
+        # Loaded for this only: a node joins once and sends for years.
+        from borne_node.link.lorawan.join import Joins
+
+        joins = Joins(self._plan, self._air, self._clock, self._joins)
+        joins.check()
         self._spread()
-        root = Key(self._aes, key)
-        joined = self._joins.request(self.session, root, join_eui, dev_eui, self.keep)
+
+        def keep():
+            self._joins = joins.memory
+            self.keep()
+
+        joined = joins.request(self.session, Key(self._aes, key), join_eui, dev_eui, keep)
+        self._joins = joins.memory
         if joined:
             self._take_keys()
             self.adr.heard()
@@ -162,8 +168,8 @@ class Mac:
 
     def room(self):
         """Most bytes that the next uplink can carry for the application, the answers owed counted."""
-        room = self._plan.room(self._rate(), self.session.up_dwell)
-        owed = len(self.requests.pending())
+        room = self._most()
+        owed = len(self.requests.owed())
         return max(0, room - owed) if owed <= _FOPTS else room
 
     def rate(self):
@@ -180,29 +186,22 @@ class Mac:
             raise LinkDown("not joined")
         if not 1 <= port <= _LAST_PORT:
             raise ValueError("port %d: 1 to 223 carry data" % port)
-        room = self._plan.room(self._rate(), self.session.up_dwell)
-        if len(payload) > room:
-            raise PayloadTooLong("%d bytes, room for %d at data rate %d" % (len(payload), room, self._rate()))
-        self._spread()
+        if len(payload) > self._most():
+            raise PayloadTooLong("%d bytes, room for %d" % (len(payload), self._most()))
         if self._adaptive and self.adr.wants_probe():
             self.requests.ask(commands.LINK_CHECK)
-        if self._options(len(payload)) is None:
-            self._uplink(0, self._whole_answers(room), False)
-        acknowledged = self._uplink(port, payload, confirmed)
-        self._follow_up()
+        acknowledged = self._exchange(port, payload, confirmed)
         if confirmed and not acknowledged:
             raise LinkDown("no acknowledgement")
-        return self._inbox.pop(0) if self._inbox else None
+        return self.received()
+
+    def poll(self):
+        """An empty uplink: for what is asked of the network, and what it has to say. Raises NotBefore."""
+        self._exchange(None, b"", False)
 
     def received(self):
         """The next Downlink that waits, or None: more than one may come with one `send`."""
         return self._inbox.pop(0) if self._inbox else None
-
-    def poll(self):
-        """An empty uplink: for what is asked of the network, and what it has to say. Raises NotBefore."""
-        self._spread()
-        self._uplink(None, b"", False)
-        self._follow_up()
 
     def ask_time(self):
         """Put a DeviceTimeReq into the next uplink; `time` is then (unix seconds, 1/256 s, ticks_ms)."""
@@ -219,30 +218,45 @@ class Mac:
                 return rate
         return session.rate
 
-    def _options(self, length):
-        """What is owed to the network, if it fits beside `length` bytes, else None."""
-        pending = self.requests.pending()
-        if len(pending) > _FOPTS or len(pending) + length > self._plan.room(
-            self._rate(), self.session.up_dwell
-        ):
-            return None
-        return pending
+    def _most(self):
+        return self._plan.room(self._rate(), self.session.up_dwell)
 
-    def _whole_answers(self, room):
+    def _options(self, length):
+        """What goes into FOpts beside `length` bytes; None where the answers owed do not fit."""
+        room = min(_FOPTS, self._most() - length)
+        for stream in (self.requests.pending(), self.requests.owed()):
+            if len(stream) <= room:
+                return stream
+        return None
+
+    def _whole_answers(self):
+        """As many whole answers as one frame on port 0 holds; the network asks again for the others."""
         whole = b""
         for command, values in commands.parse(commands.UPLINK, self.requests.pending()):
             answer = commands.pack(commands.UPLINK, command, *values)
-            if len(whole) + len(answer) > room:
+            if len(whole) + len(answer) > self._most():
                 break
             whole += answer
         return whole
+
+    def _exchange(self, port, payload, confirmed):
+        self._spread()
+        if self._options(len(payload)) is None:
+            self._uplink(0, self._whole_answers(), False)
+        acknowledged = self._uplink(port, payload, confirmed)
+        for _ in range(_FOLLOW_UPS):
+            if self._owed or self._more:
+                try:
+                    self._uplink(None, b"", False)
+                except NotBefore:
+                    break
+        return acknowledged
 
     def _uplink(self, port, payload, confirmed):
         """One frame, NbTrans times or until it is answered. Returns whether it was acknowledged."""
         session = self.session
         rate = self._rate()
-        options = (self._options(len(payload)) or b"") if port != 0 else b""
-        asked = confirmed or ((port == 0 or bool(options)) and self.requests.asked())
+        options = b"" if port == 0 else self._options(len(payload)) or b""
         index = self._air.choose(session.channels, rate, frames.OVERHEAD + len(options) + len(payload))
         count = session.take_count()
         if count is None:
@@ -253,8 +267,8 @@ class Mac:
             control |= frames.ADR | (frames.ADR_ACK_REQ if self.adr.request else 0)
         data = frames.Data(False, confirmed, session.address, control, count, options, port, payload)
         frame = frames.build(self._network, self._application, data)
-        if port == 0 or options:
-            self.requests.sent()
+        stream = payload if port == 0 else options
+        asked = (self.requests.sent(stream) if stream else False) or confirmed
         self._owed = self._more = False
         reply = self._repeat(frame, index, rate, confirmed)
         if reply is None and self._adaptive:
@@ -284,15 +298,6 @@ class Mac:
         session = self.session
         eirp = session.eirp - 2 * session.power
         return self._air.transmit(session.channels, index, rate, frame, eirp, session.aggregate, self.keep)
-
-    def _follow_up(self):
-        for _ in range(_FOLLOW_UPS):
-            if not (self._owed or self._more):
-                return
-            try:
-                self._uplink(None, b"", False)
-            except NotBefore:
-                return
 
     def _settle(self):
         # A setting of the network's is on flash before the uplink that confirms it.

@@ -7,6 +7,7 @@ _KEEP = const(15)  # LinkADRReq: data rate or power stays as it is
 # Repeated in every uplink until a downlink shows that the network has them: RXParamSetupAns, RXTimingSetupAns,
 # DlChannelAns; TXParamSetupAns as well, as in LoRaMac-node (IsSticky), where a lost one would misjudge the sizes.
 _STICKY = (mac.RX_PARAM, mac.RX_TIMING, mac.DL_CHANNEL, mac.TX_PARAM)
+_ASKING = (mac.LINK_CHECK, mac.DEVICE_TIME)
 _ROOM = const(64)  # answers kept for the next uplink; a storm of requests gets no more than these
 _GPS_EPOCH = const(315964800)  # 1980-01-06 in unix seconds
 _LEAP_SECONDS = const(
@@ -36,18 +37,20 @@ class Requests:
         if command not in bytes(self._asks):
             self._asks.append(command)
 
+    def owed(self):
+        """The answers that the next uplink has to carry."""
+        return bytes(self._sticky) + bytes(self._answers)
+
     def pending(self):
-        """What the next uplink should carry, answers first."""
-        return bytes(self._sticky) + bytes(self._answers) + bytes(self._asks)
+        """All that the next uplink should carry, the answers first."""
+        return self.owed() + bytes(self._asks)
 
-    def asked(self):
-        """Whether the next uplink asks for an answer."""
-        return bool(self._asks)
-
-    def sent(self):
-        """The uplink left with `pending()` in it."""
+    def sent(self, stream):
+        """`stream` left with an uplink. Returns whether it asks for an answer."""
         self._answers = bytearray()
-        self._asks = bytearray()
+        asked = [command for command, _ in mac.parse(mac.UPLINK, stream) if command in _ASKING]
+        self._asks = bytearray(one for one in self._asks if one not in asked)
+        return bool(asked)
 
     def heard(self):
         """A downlink came: what was repeated has arrived."""

@@ -193,6 +193,7 @@ class SX126x(Transceiver):
             self.misuse("SetSleep in mode %d (13.1.1)" % self._state)
         self._state = _SLEEP
         self._buffer = bytearray(256)
+        self.registers[0x08AC] = 0x94  # 9.6: not among the registers that a warm start keeps
         if not values[0] & 4:
             self._power_up(now_us)
             self._state = _SLEEP

@@ -1,0 +1,163 @@
+"""Every command and every snippet of the README, as a reader would use them, on a virtual board and a real broker."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from borne import boards
+from borne.virtual import SimClock, VirtualBoard, world
+from borne.virtual.broker import EmbeddedBroker
+from borne.virtual.street import nodes
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+BIN = Path(sys.executable).parent
+SEED = 3
+WIFI_PASSWORD, NODE_PASSWORD, TOWN_PASSWORD = "kerb stone", "lime tree 7", "town hall 1"
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    """One string a command; continued lines joined, comments dropped."""
+    text = "\n".join(blocks("sh")).replace("\\\n", " ")
+    return [line.split("  #")[0].split(" # ")[0].strip() for line in text.splitlines() if line.strip()]
+
+
+@dataclass
+class Desk:
+    """A board on a cable, a broker, and a shell with our commands on its path."""
+
+    board: VirtualBoard
+    clock: SimClock
+    broker: EmbeddedBroker
+    folder: Path
+
+    def shell(self, command: str) -> subprocess.Popen[str]:
+        command = command.replace("/dev/ttyUSB0", self.board.port)
+        command = command.replace("@broker.example", f"@{self.broker.host}:{self.broker.port}")
+        environment = {
+            **os.environ,
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            "COLUMNS": "100",
+            "BORNE_MQTT_PASSWORD": TOWN_PASSWORD,
+        }
+        return subprocess.Popen(
+            command,
+            shell=True,
+            cwd=self.folder,
+            env=environment,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def run(self, command: str) -> str:
+        process = self.shell(command)
+        output, _ = process.communicate(timeout=240)
+        assert process.returncode == 0, f"{command}\n{output}"
+        return output
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    for name, password in (("wifi.txt", WIFI_PASSWORD), ("mqtt.txt", NODE_PASSWORD)):
+        (tmp_path / name).write_text(password + "\n")
+        (tmp_path / name).chmod(0o600)
+    (tmp_path / "ca.pem").write_bytes(certificate())
+    clock = SimClock(world.START)
+    asset = next(one for one in world.assets(SEED, 3) if one.kind == "fill")
+    wiring = nodes.wiring(SEED, asset, boards.load("esp32-devkitc"), world.START)
+    networks = {"town": WIFI_PASSWORD}
+    with (
+        EmbeddedBroker() as broker,
+        VirtualBoard(tmp_path / "board", wiring=wiring, clock=clock, access_points=networks) as board,
+    ):
+        broker.allow("bin-7", NODE_PASSWORD)
+        broker.allow("town", TOWN_PASSWORD, everything=True)
+        board.power_on()
+        yield Desk(board, clock, broker, tmp_path)
+
+
+def certificate() -> bytes:
+    """A CA's certificate, PEM, as a town would hand it to its technicians."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "town")])
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    built = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    built = built.serial_number(1).not_valid_before(begin).not_valid_after(begin + timedelta(days=3650))
+    signed = built.sign(key, hashes.SHA256())
+    return signed.public_bytes(serialization.Encoding.PEM)
+
+
+def test_the_maker_sees_a_first_report(desk: Desk) -> None:
+    maker = [command for command in commands() if command.startswith("borne")][:5]
+    for command in maker[:4]:
+        desk.run(command)
+    with desk.shell(maker[4]) as listening:
+        assert listening.stdout is not None
+        assert "listening" in listening.stdout.readline()
+        desk.clock.run_for(60)
+        output, _ = listening.communicate(timeout=60)
+    assert "bin-7" in output and "battery 3900 mV" in output, output
+
+
+def test_the_technician_changes_a_node(desk: Desk) -> None:
+    flash = next(command for command in commands() if command.startswith("borne flash"))
+    desk.run(flash)
+    second = [command for command in commands() if command.startswith("borne provision")][1]
+    assert "rue-des-lilas-p1 is provisioned" in desk.run(second)
+
+
+def test_the_integrator_decodes(desk: Desk) -> None:
+    shown = [desk.run(command) for command in commands() if "borne decode" in command]
+    assert len(shown) == 2
+    assert "55" in shown[0] and "level" in shown[0]
+    assert shown[1].count("\n") == 2
+
+
+@pytest.mark.parametrize("snippet", blocks("python"))
+def test_snippets_run(snippet: str) -> None:
+    exec(compile(snippet, "README.md", "exec"), {})
+
+
+def test_the_two_commands_are_targets_of_the_makefile() -> None:
+    first = [command for command in commands() if command.startswith("make")]
+    assert first == ["make run", "make test"]
+    for command in first:
+        subprocess.run([*shlex.split(command), "-n"], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_no_command_is_left_out() -> None:
+    tested = (
+        "make",
+        "borne boards",
+        "borne ports",
+        "borne flash",
+        "borne provision",
+        "borne listen",
+        "borne decode",
+    )
+    for command in commands():
+        assert command.startswith(tested) or "| borne decode" in command, command
+
+
+def test_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", README):
+        assert (ROOT / target).exists(), target
