@@ -49,3 +49,44 @@ def make(clock, now, identity, region):
     site = Site(plan, ether, APP_KEY, *euis)
     site.began = now
     return site, FakeRadio(ether)
+
+
+class ChipEther:
+    """As radio.Ether, between a Site and a simulated chip: frames go up when the chip radiates, and down to it."""
+
+    def __init__(self, chip):
+        self.listeners = []
+        self.down = self
+        self._chip = chip
+        chip.on_air = self._up
+
+    def _up(self, packet):
+        for listener in self.listeners:
+            listener(
+                packet.payload,
+                packet.start_us,
+                packet.end_us,
+                (packet.frequency + 500) // 1000 * 1000,  # the synthesizer's steps are 61 Hz
+                packet.sf,
+                packet.bandwidth,
+                packet.power,
+            )
+
+    def append(self, frame):
+        from silicon.lora_air import Transmission
+
+        raw, start, (frequency, sf, bandwidth, inverted), rssi, snr = frame
+        packet = Transmission(bytes(raw), start, frequency, sf, bandwidth, inverted=inverted, crc=False)
+        packet.rssi, packet.snr = rssi, snr
+        self._chip.forget(start - 10_000_000)
+        self._chip.hear(packet)
+
+
+def make_chip(clock, now, identity, region, chip):
+    """(Site, RadioBus) of a node with a simulated chip, for its driver."""
+    from radio_bus import RadioBus
+
+    euis = [unhexlify(identity[name]) for name in ("join_eui", "dev_eui")]
+    site = Site(regions.load(region), ChipEther(chip), APP_KEY, *euis)
+    site.began = now
+    return site, RadioBus(chip, clock)

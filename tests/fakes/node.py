@@ -96,7 +96,7 @@ class Board:
         return self.entropy(size)
 
     def radio(self):
-        return self._node.radio
+        return self._node.make_radio()
 
     def battery_uv(self):
         return 1_850_000
@@ -156,6 +156,9 @@ class Node:
 
         self.network, self.radio = lorawan_site.make(self.clock, self.told, RADIO_BASE, region)
         self.secrets["a"] = {"app_key": self.network.app_key}
+
+    def make_radio(self):
+        return self.radio
 
     def _chips(self, kind):
         magnetometers = [QMC5883L(self._field(bay), seed=bay + 1) for bay in range(len(self.fields))]
