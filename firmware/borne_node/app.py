@@ -101,7 +101,9 @@ class Node:
         size = schema.size(port)
         if not sf:
             return size
-        return min(codec.paid(size, lambda size: airtime_us(sf, bandwidth, size + _OVERHEAD)), max(most, size))
+        return min(
+            codec.paid(size, lambda size: airtime_us(sf, bandwidth, size + _OVERHEAD)), max(most, size)
+        )
 
     def session_is_due(self):
         wanted = self.waiting or self.unsaved or not self.clock.is_set or not self.seeded

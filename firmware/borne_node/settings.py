@@ -19,9 +19,13 @@ KINDS = ("parking", "light", "fill")
 PROFILES = {"parking": ("bay", "zone", "live"), "light": ("light",), "fill": ("fill",)}
 LINKS = ("wifi", "lorawan")
 # The plans of link/lorawan/regions, which a Wi-Fi node never loads.
-REGIONS = (
-    ("AS923-1", "AS923-2", "AS923-3", "AS923-4")
-    + ("AU915", "EU433", "EU868", "IN865", "KR920", "US915")
+REGIONS = ("AS923-1", "AS923-2", "AS923-3", "AS923-4") + (
+    "AU915",
+    "EU433",
+    "EU868",
+    "IN865",
+    "KR920",
+    "US915",
 )
 _TOPIC_UNSAFE = "/+#\0"
 

@@ -119,11 +119,13 @@ class Radio(_Table):
 
     `tcxo_mv`: supply that the chip's DIO3 gives the TCXO (SX126x datasheet 13.3.6), None for a crystal.
     `dio2_switch`: DIO2 drives the antenna switch (SX126x datasheet 13.3.5).
+    `mhz`: lowest and highest frequency that its antenna path is built for, None where nothing is known.
     """
 
     chip: Annotated[str, Field(pattern="^(sx1262|sx1276)$")]
     tcxo_mv: Annotated[int, Field(ge=1600, le=3300)] | None = None
     dio2_switch: bool = False
+    mhz: Annotated[tuple[int, int], Field(strict=False)] | None = None
 
 
 class Board(_Table):
@@ -209,6 +211,8 @@ class Board(_Table):
             flat["radio_dio2_switch"] = self.radio.dio2_switch
             if self.radio.tcxo_mv is not None:
                 flat["radio_tcxo_mv"] = self.radio.tcxo_mv
+            if self.radio.mhz is not None:
+                flat["radio_low_mhz"], flat["radio_high_mhz"] = self.radio.mhz
         return json.dumps(flat, sort_keys=True, separators=(",", ":")).encode()
 
 

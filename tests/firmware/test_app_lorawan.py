@@ -55,7 +55,10 @@ def test_a_report_has_as_many_bytes_as_its_airtime_pays_for():
         size = len([payload for port, payload in sent if port == schema.FILL][-1])
         bare = schema.size(schema.FILL)
         paid = airtime_us(sf, bandwidth, size + 13)
-        assert paid == airtime_us(sf, bandwidth, bare + 13) < airtime_us(sf, bandwidth, size + 14), (rate, size)
+        assert paid == airtime_us(sf, bandwidth, bare + 13) < airtime_us(sf, bandwidth, size + 14), (
+            rate,
+            size,
+        )
 
 
 def test_what_the_law_forbids_is_an_attempt_later_and_no_error():

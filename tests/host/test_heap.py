@@ -36,7 +36,14 @@ def wakes(kind: str, link: str, heap: int, folder: Path) -> list[str]:
     disk = folder / "disk"
     disk.mkdir(parents=True)
     paths = [disk, firmware(folder / "flash"), *WORLD]
-    command = [str(Path(sys.executable).parent / "micropython"), "-X", f"heapsize={heap}", str(SCRIPT), kind, link]
+    command = [
+        str(Path(sys.executable).parent / "micropython"),
+        "-X",
+        f"heapsize={heap}",
+        str(SCRIPT),
+        kind,
+        link,
+    ]
     done = subprocess.run([*command, *map(str, paths)], capture_output=True, text=True, timeout=120)
     return done.stdout.splitlines()
 
