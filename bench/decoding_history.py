@@ -9,10 +9,9 @@ import sys
 from collections import Counter
 from typing import Any
 
-from borne_node.report import history, schema
+from bench.decoding_series import KINDS, Row, series
 
-sys.path.insert(0, __file__.rpartition("/")[0])
-from decoding_series import KINDS, Row, series  # noqa: E402
+from borne_node.report import history, schema
 
 _TRAINED_ON = range(100, 130)
 _MEASURED_ON = range(12)

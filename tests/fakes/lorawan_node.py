@@ -1,12 +1,13 @@
 """A node of the LoRaWAN tests: the real stack over a fake radio, clock and stores, and what happens to its power."""
 
 from aes import aes
-from borne_node.link.lorawan import regions
-from borne_node.link.lorawan.mac import Mac
 from clock import FakeClock
 from lorawan_network import Network
 from radio import Ether, FakeRadio
 from store import FakeStore
+
+from borne_node.link.lorawan import regions
+from borne_node.link.lorawan.mac import Mac
 
 APP_KEY = bytes(range(16))
 JOIN_EUI = b"\x70\xb3\xd5\x7e\xd0\0\0\x01"

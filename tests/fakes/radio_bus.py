@@ -1,7 +1,11 @@
-"""SPI bus and pins between a radio driver and a simulated chip, with time that every access takes some of.
+"""SPI bus and pins between a radio driver and a simulated chip, and the antenna behind it.
+
+Every access takes some of the time.
 
 Checks what the chip cannot see: NSS goes low before an SPI frame, high after it, and one frame is one transfer.
 """
+
+from silicon import lora_air
 
 
 class Pin:
@@ -20,7 +24,10 @@ class Pin:
 
 
 class RadioBus:
-    """`frames` holds the last SPI frames as (sent, answered). `cut` drops the bus: MISO floats high."""
+    """`frames` holds the last SPI frames as (sent, answered).
+
+    `cut` drops the bus: MISO floats high, and the chip hears nothing. `cut_after` frames it is cut by itself.
+    """
 
     SPI_HZ = 8_000_000
 
@@ -32,6 +39,7 @@ class RadioBus:
         self._last_ms = 0
         self.frames = []
         self.cut = False
+        self.cut_after = None
         self._selected = self._used = False
         self.cs = Pin(self._select)
         self.reset = Pin(lambda level: chip.reset(level, self.now_us()))
@@ -52,7 +60,7 @@ class RadioBus:
         return now + us
 
     def _busy(self):
-        self._spend(8)  # a turn of a loop over Pin.value() in MicroPython on the ESP32
+        self._spend(3)  # a turn of a loop over Pin.value() in MicroPython on the ESP32
         return 0 if self.cut else self.chip.level(self.now_us())
 
     def _select(self, level):
@@ -70,9 +78,43 @@ class RadioBus:
         if len(out) != len(into):
             raise ValueError("buffers must be the same length")
         self._used = True
+        if self.cut_after is not None:
+            self.cut_after -= 1
+            self.cut = self.cut or self.cut_after < 0
         sent = bytes(out)
         now = self._spend(len(sent) * 8_000_000 // self.SPI_HZ)
         answer = b"\xff" * len(sent) if self.cut else self.chip.transfer(sent, now)
         into[:] = answer
         self.frames.append((sent, answer))
         del self.frames[:-64]
+
+
+class Antenna:
+    """Between a simulated chip and the network server: the frames of one are those of the other."""
+
+    def __init__(self, chip):
+        self.chip = chip
+        self.listeners = []
+        self.down = self
+        chip.on_air = self.up
+
+    def up(self, packet):
+        assert packet.corrupt is None and not packet.inverted and packet.crc and packet.sync == 0x34
+        # The frequency steps of the chips are 61 Hz and 1 Hz; every channel is a multiple of 2.5 kHz.
+        frequency = (packet.frequency + 1250) // 2500 * 2500
+        for listener in self.listeners:
+            listener(
+                packet.payload,
+                packet.start_us,
+                packet.end_us,
+                frequency,
+                packet.sf,
+                packet.bandwidth,
+                packet.power,
+            )
+
+    def append(self, frame):
+        payload, start, (frequency, sf, bandwidth, inverted), rssi, snr = frame
+        packet = lora_air.Transmission(payload, start, frequency, sf, bandwidth, inverted=inverted, crc=False)
+        packet.rssi, packet.snr = rssi, snr
+        self.chip.hear(packet)

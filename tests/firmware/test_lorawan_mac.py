@@ -316,6 +316,19 @@ def test_replays_and_strangers():
     assert take(node, downlink(node, 501)).payload == b"evil"
 
 
+def test_reserved_bits_are_ignored():
+    node = joined()
+    frame = bytearray(downlink(node, 1))
+    frame[0] |= 0x1C  # MHDR
+    frame[5] |= 0x40  # FCtrl of a downlink
+    frame[-4:] = node.network.network.frame_mic(bytes(frame[:-4]), 1, node.network.address, 1)
+    assert take(node, frame).payload == b"evil"
+    frame[0] |= 0x01  # Major is no reserved field
+    frame[-4:] = node.network.network.frame_mic(bytes(frame[:-4]), 1, node.network.address, 1)
+    node.mac.session.down = None
+    assert take(node, frame) is None
+
+
 def test_oversized_frames_are_refused():
     node = joined()
     frame = downlink(node, 1, payload=bytes(52))
@@ -489,6 +502,11 @@ def test_rx_param_setup_refusals():
         node = joined()
         assert exchange(node, request(commands.RX_PARAM, *values)) == [(commands.RX_PARAM, bits)]
         assert node.mac.session.rx2_hz == 869525000 and node.mac.session.rx1_offset == 0
+    # DR4 is an uplink rate only, DR13 a downlink rate.
+    for rate, bits in ((4, (1, 0, 1, 0)), (13, (1, 1, 1, 0))):
+        assert exchange(joined("US915"), request(commands.RX_PARAM, rate, 0, 0, 9239000)) == [
+            (commands.RX_PARAM, bits)
+        ]
 
 
 def test_device_status():

@@ -125,7 +125,7 @@ def test_mask_controls_of_a_fixed_plan():
     assert channels.masked(0, 6, 1) == (1 << 64) - 1 | 1 << 64
     assert channels.masked((1 << 72) - 1, 7, 4) == 4 << 64
     channels.mask = channels.masked(0, 5, 2)
-    assert not channels.full_power()
+    assert channels.narrow(channels.mask) == 8
 
 
 def test_channels_are_taken_in_turn():

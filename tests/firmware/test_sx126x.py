@@ -139,6 +139,13 @@ def test_other_commands():
     bench.radio.start_receive(0)
     assert bench.sent(0x82) == misc["set_rx_continuous"]
     bench.radio.standby()
+    # Time-outs are in steps of 15.625 us: 64 of them are a millisecond.
+    bench.radio._start(0x82, 100 * 64)
+    assert bench.sent(0x82) == misc["set_rx_100ms"]
+    bench.radio.configure(_HZ, 7, 125000, power=14)
+    bench.radio._start(0x83, 3000 * 64)
+    assert bench.sent(0x83) == misc["set_tx_3s"]
+    bench.radio.standby()
     bench.radio.sleep()
     assert bench.sent(0x84) == misc["sleep_warm"]
 
@@ -371,6 +378,19 @@ def test_a_chip_that_stops_answering_is_reset_and_reported():
     assert bench.wait(bench.radio.poll_send)
 
 
+def test_a_transmission_that_does_not_end_is_ended_by_the_chip():
+    bench = Bench()
+    bench.radio.configure(_HZ, 7, 125000, power=14)
+    bench.chip.fail("mute")
+    bench.radio.start_send(b"x")
+    bench.clock.sleep_ms(30)
+    assert not bench.radio.poll_send()
+    bench.clock.sleep_ms(100)
+    with raises(RadioFault):
+        bench.radio.poll_send()
+    assert bench.radio.faults == 1
+
+
 def test_a_dead_bus_is_noticed_when_the_radio_is_set_up():
     bench = Bench()
     bench.bus.cut = True
@@ -408,4 +428,4 @@ def test_the_simulated_chip_checks_its_caller():
     now = bench.bus.now_us() + 10_000
     bench.chip.transfer(b"\x80\0", now)
     with raises(Misuse):
-        bench.chip.transfer(b"\x80\0", now + 10)
+        bench.chip.transfer(b"\x12\0\0\0", now + 10)

@@ -135,7 +135,8 @@ def random_request(rnd: random.Random, name: str) -> bytes:
     """One request inside what RP002-1.0.4 and pamoja's RP002-1.0.5 have in common.
 
     Left out: frequencies outside the band (pamoja refuses by what the radio can tune), ChMaskCntl 1 to 5 in dynamic
-    plans (allowed since 1.0.5), data rates of LR-FHSS and SF5/6, channel 16 and above, RFU bits of a mask.
+    plans (allowed since 1.0.5), data rates of LR-FHSS and SF5/6, channel 16 and above, RFU bits of a mask, and uplink
+    data rates for RX2 in US915 (pamoja takes them).
     """
     wide = name in ("US915", "AU915")
     frequencies = {

@@ -205,7 +205,7 @@ def test_what_is_remembered_of_frames_stays_small(monkeypatch: pytest.MonkeyPatc
     uplinks = Uplinks()
     for n in range(100):
         assert uplinks.take(json.dumps(tts(f_cnt=n + 1))) is not None
-    assert len(uplinks._seen) == 4
+    assert len(uplinks._seen) + len(uplinks._before) <= 8
     assert uplinks.take(json.dumps(tts(f_cnt=100))) is None
     assert uplinks.take(json.dumps(tts(f_cnt=1))) is not None
 

@@ -61,7 +61,7 @@ _IRQ_ALL = const(0x03FF)
 
 _AFTER_RESET = const(0x1424)  # DS table 12-1: LoRa sync word; the chip has no identification register
 _STANDBY_RC = const(2)  # DS table 13-76: chip mode in the status byte
-_BUSY_SPINS = const(20)  # DS table 8-2: most commands keep BUSY high for less than 130 us
+_BUSY_SPINS = const(100)  # DS table 8-2: up to 126 us between two modes; a turn of the loop takes some us
 _BUSY_LIMIT_MS = const(100)  # the longest is a cold start with calibration and a TCXO of 50 ms
 _RAMP = const(0x02)  # 40 us, as in Semtech's drivers (DS 13.4.4)
 _STEP_US = 15.625  # DS 13.1.4: of time-outs

@@ -343,42 +343,66 @@ class _Probe(Struct):
 _probe = Decoder(_Probe).decode
 
 
-def _recognise(line: bytes | str) -> _Form:
+def _recognise(line: bytes | str) -> str:
     found = _probe(line)
     if _there(found.deviceInfo):
-        return _JSON["chirpstack"]
+        return "chirpstack"
     if _there(found.uplink, found.location, found.notification):
-        return _JSON["thingpark"]
+        return "thingpark"
     if _there(found.end_device_ids, found.uplink_message, found.result):
-        return _JSON["tts"]
+        return "tts"
     if _there(found.metadata, found.streamId):
-        return _JSON["liveobjects"]
+        return "liveobjects"
     if _there(found.topic):
-        return _JSON["mqtt"]
+        return "mqtt"
     if bytes(found.data)[:1] == b"{":  # text in ChirpStack, an object in The Things Stack's events
-        return _JSON["tts"]
+        return "tts"
     raise EnvelopeError("is JSON of no network server that is known: name it with --from")
 
 
-def read(line: bytes | str, form: str = "auto", port: int | None = None) -> Uplink | None:
-    """One line of a stream; None for a message that is no uplink. Raises EnvelopeError.
+def reader(form: str = "auto", port: int | None = None) -> Callable[[bytes | str], Uplink | None]:
+    """A function that reads one line of a stream; it gives None for a message that is no uplink, raises EnvelopeError.
 
     form  one of FORMS; `port` is for lines of bytes alone
     """
-    line = line.strip()
-    if form in _JSON or (form == "auto" and line[:1] in (b"{", "{")):
+    if form in _JSON:
+        parse, take = _JSON[form]
+
+        def read_json(line: bytes | str) -> Uplink | None:
+            try:
+                uplink = take(parse(line))
+            except (ValidationError, JsonError, UnicodeDecodeError) as error:
+                raise EnvelopeError(f"is no message of the kind: {error}") from None
+            # A frame of MAC commands alone carries nothing of the application: no port, or port 0.
+            return uplink if uplink is None or uplink.port or uplink.payload else None
+
+        return read_json
+
+    chosen = None if form == "auto" else form
+
+    def read_any(line: bytes | str) -> Uplink | None:
+        line = line.strip()
+        if form == "auto" and line[:1] in (b"{", "{"):
+            try:
+                name = _recognise(line)
+            except (ValidationError, JsonError, UnicodeDecodeError) as error:
+                raise EnvelopeError(f"is no message of the kind: {error}") from None
+            return _readers[name](line)
         try:
-            known = _JSON.get(form) or _recognise(line)
-            uplink = known.take(known.parse(line))
-        except (ValidationError, JsonError, UnicodeDecodeError) as error:
-            raise EnvelopeError(f"is no message of the kind: {error}") from None
-        # A frame of MAC commands alone carries nothing of the application: no port, or port 0.
-        return uplink if uplink is None or uplink.port or uplink.payload else None
-    try:
-        text = line if isinstance(line, str) else line.decode("ascii")
-    except UnicodeDecodeError:
-        raise EnvelopeError("is no text") from None
-    return bare(text, port, None if form == "auto" else form)
+            text = line if isinstance(line, str) else line.decode("ascii")
+        except UnicodeDecodeError:
+            raise EnvelopeError("is no text") from None
+        return bare(text, port, chosen)
+
+    return read_any
+
+
+_readers = {name: reader(name) for name in _JSON}
+
+
+def read(line: bytes | str, form: str = "auto", port: int | None = None) -> Uplink | None:
+    """One line of a stream, as by reader(form, port)."""
+    return reader(form, port)(line)
 
 
 def nanoseconds(time: str) -> int:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
-from borne.decoding.envelopes import Uplink, nanoseconds, read
+from borne.decoding.envelopes import Uplink, nanoseconds, reader
 from borne.decoding.report import Report, decode
 from borne.errors import DecodeError, EnvelopeError
 
 # A message of a server has one to four kilobytes; what is longer than this is no line of a stream.
 LONGEST_LINE = 1 << 20
 _READ = 1 << 20
-# Deliveries of one frame by several paths lie seconds apart; so many frames of the whole fleet are remembered.
+# Deliveries of one frame by several paths lie seconds apart; so many frames of the whole fleet
+# are remembered, up to twice as many.
 _REMEMBERED = 1 << 16
 # How an empty line and a comment begin.
 _NOTHING = frozenset((b"", b" ", b"\r", b"\t", b"\n", b"#", "", " ", "\r", "\t", "\n", "#"))
@@ -60,12 +61,12 @@ class Uplinks:
     """Reads lines into uplinks, counts them, and knows frames that it has seen before."""
 
     def __init__(self, form: str = "auto", port: int | None = None, deduplicate: bool = True) -> None:
-        self.form = form
-        self.port = port
+        self._read = reader(form, port)
         self.deduplicate = deduplicate
         self.number = 0
         self.duplicates = 0
-        self._seen: dict[tuple[Any, ...], None] = {}
+        self._seen: set[tuple[Any, ...]] = set()
+        self._before: set[tuple[Any, ...]] = set()
 
     def take(self, line: bytes | str) -> Uplink | None:
         """The uplink of the next line; None for an empty line, a comment, another message, a frame seen before.
@@ -77,19 +78,18 @@ class Uplinks:
             raise EnvelopeError(f"is longer than {LONGEST_LINE} bytes")
         if line[:1] in _NOTHING and (not line.strip() or line[:1] in (b"#", "#")):
             return None
-        uplink = read(line, self.form, self.port)
+        uplink = self._read(line)
         if uplink is None or not self.deduplicate or uplink.f_cnt is None or uplink.device is None:
             return uplink
-        return self._once(uplink)
-
-    def _once(self, uplink: Uplink) -> Uplink | None:
         key = (uplink.device, uplink.f_cnt, uplink.session)
-        if key in self._seen:
+        if key in self._seen or key in self._before:
             self.duplicates += 1
             return None
-        self._seen[key] = None
-        if len(self._seen) > _REMEMBERED:
-            del self._seen[next(iter(self._seen))]
+        self._seen.add(key)
+        if len(self._seen) == _REMEMBERED:
+            # Forgetting half at a time costs nothing; taking the oldest one out of a dict walks over all that went
+            # before.
+            self._before, self._seen = self._seen, set()
         return uplink
 
 

@@ -80,24 +80,21 @@ def _table(uplinks: list[Uplink], history: bool) -> tuple[pa.Table, list[tuple[i
     columns = Uplink(*zip(*uplinks, strict=True))  # type: ignore[arg-type]
     decoded = decode_columns(columns.payload, np.array(columns.port, np.int64), history=history)
     errors = decoded["error"].combine_chunks()
-    good = errors.is_null()
-    row = decoded["row"] if history else pa.array(np.arange(len(uplinks)))
-    failed = pc.filter(row, errors.is_valid()).to_pylist()
-    texts = errors.drop_null().to_pylist()
-    decoded, row = decoded.filter(good), pc.filter(row, good)
-    time = _times(columns.time).take(row)
-    head = [
-        pa.array(columns.device, pa.string()).take(row),
-        time,
-        _started(decoded, time, history),
-        *(
-            pa.array(values, kind).take(row)
-            for values, (_, kind) in zip(_radio(columns), _HEAD[3:], strict=True)
-        ),
-    ]
+    head = [pa.array(columns.device, pa.string()), _times(columns.time)]
+    head += [pa.array(values, kind) for values, (_, kind) in zip(_radio(columns), _HEAD[3:], strict=True)]
+    failed: list[tuple[int, str]] = []
+    if history or errors.null_count < len(errors):
+        row = decoded["row"].combine_chunks() if history else pa.array(np.arange(len(uplinks)))
+        good = errors.is_null()
+        failed = list(
+            zip(row.filter(errors.is_valid()).to_pylist(), errors.drop_null().to_pylist(), strict=True)
+        )
+        decoded, row = decoded.filter(good), row.filter(good)
+        head = [one.take(row) for one in head]
+    head.insert(2, _started(decoded, head[1], history))
     names = [name for name in stream_schema(history).names if name not in dict(_HEAD)]
     arrays = head + [plain(decoded[name]) for name in names]
-    return pa.Table.from_arrays(arrays, schema=stream_schema(history)), list(zip(failed, texts, strict=True))
+    return pa.Table.from_arrays(arrays, schema=stream_schema(history)), failed
 
 
 def _radio(columns: Any) -> tuple[Any, ...]:

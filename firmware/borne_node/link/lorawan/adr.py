@@ -17,13 +17,17 @@ _GIVE_UP = const(64)  # uplinks at the lowest rate and full power without a word
 
 
 class Adr:
-    """`silent`: uplinks since the last downlink. `floor`: of these, those sent when no step was left."""
+    """`silent`: uplinks since the last downlink. `floor`: of these, those sent when no step was left.
+
+    `changed` is set when a step changed what RTC memory does not hold.
+    """
 
     def __init__(self, session):
         self._session = session
         self.silent = 0
         self.misses = 0
         self.floor = 0
+        self.changed = False
 
     def heard(self):
         self.silent = self.misses = self.floor = 0
@@ -80,5 +84,7 @@ class Adr:
             session.rate = lower
         else:
             # The last step of the specification: all default channels, each uplink once.
-            session.channels.mask |= session.channels.defaults()
+            mask = session.channels.mask | session.channels.defaults()
+            self.changed = self.changed or mask != session.channels.mask or session.transmissions != 1
+            session.channels.mask = mask
             session.transmissions = 1

@@ -9,7 +9,7 @@ from collections import namedtuple
 from borne_node.compat import const
 from borne_node.link.lorawan.crypto import DOWN, UP, same
 
-_JOIN_REQUEST = const(0x00)  # TS001-1.0.4, table 2: MHDR with Major 0
+_KIND = const(0xE3)  # FType and Major; the RFU bits between them are ignored (TS001-1.0.4, chapter 1)
 _JOIN_ACCEPT = const(0x20)
 _UNCONFIRMED_UP = const(0x40)
 _UNCONFIRMED_DOWN = const(0x60)
@@ -47,7 +47,7 @@ def join_accept(key, frame):
 
     `channels` is the CFList of 16 bytes, or None.
     """
-    if len(frame) not in (17, 33) or frame[0] != _JOIN_ACCEPT:
+    if len(frame) not in (17, 33) or frame[0] & _KIND != _JOIN_ACCEPT:
         return None
     # The network uses the decrypting side of AES: the device needs the encrypting side only (chapter 6).
     plain = bytes(frame[:1]) + b"".join(key.encrypt(frame[i : i + 16]) for i in range(1, len(frame), 16))
@@ -98,6 +98,7 @@ def parse(frame):
     if not _HEADER <= end <= LONGEST - _MIC:
         return None
     kind, address, control, count = struct.unpack("<BIBH", bytes(frame[:_HEADER]))
+    kind &= _KIND
     if kind not in (_UNCONFIRMED_UP, _UNCONFIRMED_DOWN, _CONFIRMED_UP, _CONFIRMED_DOWN):
         return None
     body = _HEADER + (control & _FOPTS)

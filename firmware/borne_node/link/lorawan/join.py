@@ -87,7 +87,7 @@ class Joins:
         return (
             accept.join_nonce > session.join_nonce
             and (accept.settings >> 4 & 7) < len(self._plan.rx1[0])
-            and self._plan.rate(accept.settings & 15) is not None
+            and self._plan.hears(accept.settings & 15)
         )
 
 

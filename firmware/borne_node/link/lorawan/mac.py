@@ -301,8 +301,8 @@ class Mac:
 
     def _settle(self):
         # A setting of the network's is on flash before the uplink that confirms it.
-        if self.requests.changed:
-            self.requests.changed = False
+        if self.requests.changed or self.adr.changed:
+            self.requests.changed = self.adr.changed = False
             self.session.save_counts(self.session.reserved)
             self.session.save()
         self.keep()

@@ -152,7 +152,7 @@ class Requests:
     def _rx_param(self, rate, offset, _, frequency):
         session = self._session
         channel_ok = session.plan.downlink(frequency * 100)
-        rate_ok = bool(session.plan.rate(rate))
+        rate_ok = session.plan.hears(rate)
         offset_ok = offset < len(session.plan.rx1[0])
         if channel_ok and rate_ok and offset_ok:
             self._set("rx2_hz", frequency * 100)

@@ -85,7 +85,7 @@ class Receiver:
 class Transceiver(Chip):
     """`on_air(packet)` is called when this chip transmits; `hear(packet)` hands it a packet of somebody else."""
 
-    MODES = ("silent", "stuck")
+    MODES: "tuple[str, ...]" = ("silent", "stuck")
 
     def __init__(self, on_air: "object" = None) -> None:
         self.on_air = on_air

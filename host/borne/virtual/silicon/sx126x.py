@@ -27,7 +27,8 @@ _LENGTHS: "dict[int, int | None]" = {
     0x8F: 2, 0x95: 4, 0x96: 1, 0x97: 4, 0x98: 2, 0x9D: 1, 0xA0: 1, 0xC0: 1, 0xC5: 0,
 }  # fmt: skip
 _STANDBY_ONLY = (0x86, 0x89, 0x8A, 0x8B, 0x8C, 0x8E, 0x8F, 0x95, 0x97, 0x98, 0x0E, 0x83, 0x82, 0xC5)
-_BUSY_US = 126  # table 8-2: standby to transmit, the longest of the common transitions
+_COMMAND_US = 2  # 8.3.1: a command that changes no mode keeps BUSY high for a moment
+_SWITCH_US = {0x80: 31, 0x82: 83, 0x83: 126, 0xC5: 83}  # table 8-2: from STDBY_RC
 _RESET_US = 3_500  # table 8-2: power-on and calibration
 _WAKE_US = 340  # table 8-2: warm start
 _CALIBRATE_US = 3_500
@@ -35,7 +36,12 @@ _STEP_US = 15.625
 
 
 class SX126x(Transceiver):
-    """`amplifier`: "high" (SX1262, SX1268, LLCC68) or "low" (SX1261). `tcxo`: the board has a TCXO on DIO3."""
+    """`amplifier`: "high" (SX1262, SX1268, LLCC68) or "low" (SX1261). `tcxo`: the board has a TCXO on DIO3.
+
+    It can also fail as "mute": a transmission does not end but by its time-out.
+    """
+
+    MODES = ("silent", "stuck", "mute")
 
     def __init__(self, on_air: "object" = None, amplifier: str = "high", tcxo: bool = False) -> None:
         super().__init__(on_air)
@@ -114,7 +120,7 @@ class SX126x(Transceiver):
         for place in range(len(answer)):
             answer[place] = status
         handler = getattr(self, "_x%02x" % opcode, None)
-        self._busy_us = now_us + (_BUSY_US if opcode & 0x80 else 1)
+        self._busy_us = now_us + _SWITCH_US.get(opcode, _COMMAND_US)
         if handler is None:
             self.settings[opcode] = values
         else:
@@ -339,8 +345,13 @@ class SX126x(Transceiver):
 
     def _settle(self, now_us: int) -> None:
         """Let happen what happened since the last frame."""
-        if self._state == _TX and self._until_us is not None and now_us >= self._until_us:
-            self._done(_TX_DONE)
+        if self._state == _TX and self._until_us is not None:
+            if self.mode == "mute":
+                if self._timer_us is not None and now_us >= self._timer_us:
+                    self._done(_TIMEOUT)
+            elif now_us >= self._until_us:
+                self._timer_us = None
+                self._done(_TX_DONE)
         elif self._state == _RX and self._receiver is None and self._until_us is not None:
             if now_us >= self._until_us:
                 self._done(_CAD_DONE | (_CAD_SEEN if self._channel_active() else 0))

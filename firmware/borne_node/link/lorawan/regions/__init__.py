@@ -40,6 +40,7 @@ class Plan:
     channels   (Hz, lowest, highest data rate) of the default channels; () in a fixed plan
     fixed      () or two blocks (first Hz, step, count, lowest, highest data rate)
     down       of a fixed plan: (first Hz, step, count) of the RX1 channels
+    down_rate  lowest data rate of a downlink
     bands      (from Hz, to Hz, one in n of the time, most dBm EIRP); a channel must lie in one
     grid       None or the raster in Hz that a channel must lie on, counted from the first band
     powers     number of TXPower indices, 2 dB apart
@@ -56,6 +57,7 @@ class Plan:
     channels = ()
     fixed = ()
     down = ()
+    down_rate = 0
     grid = None
     dwell = False
     tx_param = False
@@ -69,6 +71,10 @@ class Plan:
     def rate(self, index):
         """(SF, Hz) of a data rate, or None where it is none of this region's or no LoRa rate."""
         return self.rates[index] if 0 <= index < len(self.rates) else None
+
+    def hears(self, index):
+        """Whether a gateway may send at this data rate: in a fixed plan only from `down_rate` up."""
+        return index >= self.down_rate and self.rate(index) is not None
 
     def room(self, rate, dwell):
         """Most application bytes of an uplink at this data rate, FOpts counted as none."""
