@@ -8,7 +8,7 @@ from lorawan_week import play
 def test_nodes_join_send_adapt_and_keep_the_law():
     street = play(seed=3, nodes=6, days=1.0)
     assert street.broken == []
-    assert all(line.joined == 1 for line in street.lines)
+    assert all(1 <= line.joined <= 3 for line in street.lines)
     assert street.delivery > 0.9
     assert street.errors == []
     # ADR has left the slow rates where the signal allows it, and the network has seen every data rate change.

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
-from pamoja._native import (
+from pamoja._native import (  # type: ignore[attr-defined]  # PamojaError is not in its stubs
     ChannelPlan,
     GatewayNetwork,
     GatewayPacket,
@@ -28,14 +28,12 @@ from pamoja._native import (
     GatewayTxpk,
     LoraLink,
     LorawanRxData,
+    PamojaError,
     gateway_acknowledgment,
     gateway_encode,
     gateway_parse,
     lorawan_parse_join_request,
 )
-
-# Not among the names of pamoja's stubs.
-from pamoja._native import PamojaError  # type: ignore[attr-defined]
 
 from borne import radio
 from borne.virtual.air.adr import Adaption
