@@ -38,6 +38,8 @@ class Post:
             if link.rate():
                 # The answer came with a report, if it came; a node that never had the time asks once more.
                 self._look_at_the_clock(link, self._clock.is_set)
+            if not self._clock.is_set:
+                raise LinkDown("nobody tells the time")
             self._failures, self._attempt = backoff.FRESH
             if later:
                 self._attempt = self._clock.now() + _TOO_LONG_S

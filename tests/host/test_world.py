@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from itertools import takewhile
 
 import pytest
 from hypothesis import given, settings
@@ -113,6 +114,12 @@ def test_lux_rises_with_the_sun_without_steps() -> None:
     values = [sun.clear_lux(tenth / 10) for tenth in range(-200, 901)]
     assert all(b > a * 0.985 for a, b in zip(values, values[1:], strict=False))
     assert all(b < a * 1.4 for a, b in zip(values, values[1:], strict=False))
+
+
+@pytest.mark.parametrize("border", [20, 5, -0.8, -5, -12])
+def test_the_pieces_of_the_model_meet(border: float) -> None:
+    """A mistyped coefficient shows here: the published cubics meet within one percent."""
+    assert sun.clear_lux(border) == pytest.approx(sun.clear_lux(border - 1e-9), rel=0.01)
 
 
 def test_an_overcast_sky_lets_a_quarter_through() -> None:
@@ -248,6 +255,30 @@ def test_lux_is_daylight_or_the_lamp(seed: int, t: int) -> None:
     if sun.altitude(t) > 5:
         assert not here.lamp_on(t)
         assert here.lux(t) > 1000
+
+
+@given(seeds, times, st.integers(min_value=0, max_value=HOUR))
+@settings(deadline=None, max_examples=100)
+def test_triggers_of_two_spans_are_those_of_both(seed: int, t: int, middle: int) -> None:
+    here, end = post(seed), t + HOUR
+    assert here.triggers(t, t + middle) + here.triggers(t + middle, end) == here.triggers(t, end)
+
+
+def test_the_hold_reaches_over_the_start_of_a_span() -> None:
+    here = post(4)
+    end = world.START + 15 * HOUR
+    held = list(takewhile(lambda t: t < end, here.motions(world.START + 14 * HOUR)))
+    pair = next((a, b) for a, b in zip(held, held[1:], strict=False) if b - a < 2)
+    assert here.triggers(pair[0] + 0.001, pair[1] + 0.001) == []
+
+
+def test_motions_are_those_of_the_triggers_and_go_on() -> None:
+    here = post(6)
+    motions = here.motions(world.START)
+    first = [next(motions) for _ in range(2000)]
+    assert first == sorted(first)
+    assert first[0] >= world.START
+    assert set(here.triggers(world.START, world.START + DAY)) <= set(first)
 
 
 def test_two_posts_see_one_sky_and_other_people() -> None:

@@ -88,8 +88,7 @@ class WifiLink:
         return None
 
     def rate(self):
-        """None: what a byte costs does not depend on the radio."""
-        return None
+        """Nothing: what a byte costs does not depend on the radio."""
 
     def send(self, port, payload):
         """Send one report, connecting first if need be. Returns a downlink (port, bytes) or None.

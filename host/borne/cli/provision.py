@@ -14,6 +14,7 @@ import typer
 
 from borne.errors import SettingError
 from borne.fleet import credentials, lorawan
+from borne.fleet.provision import check_settings
 from borne.fleet.provision import provision as write
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}  # IANA: mqtt, secure-mqtt
@@ -93,6 +94,8 @@ def provision(
         **(broker(mqtt) if mqtt is not None else {}),
         **_identity(link, dev_eui, join_eui),
     )
+    # Before anybody is asked for a password.
+    check_settings(settings)
     secrets = credentials.read_table(secrets_file) if secrets_file else {}
     secrets |= _certificates(mqtt_ca, mqtt_cert, mqtt_key)
     if link == "lorawan":

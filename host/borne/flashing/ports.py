@@ -75,8 +75,9 @@ def explain(port: str, error: Exception) -> PortError:
     if "://" in port:
         return PortError(f"{port}: cannot be reached: {_network_reason(error)}")
     if code in (errno.ENOENT, errno.ENXIO, errno.ENODEV) or _WINDOWS_MISSING in str(error):
-        there = ", ".join(listed()) or "none: is the cable one that carries data?"
-        return PortError(f"{port}: there is no such port; ports that there are: {there}")
+        there = ", ".join(listed())
+        what = f"those that are: {there}" if there else "nor any other; is the cable one that carries data?"
+        return PortError(f"{port}: there is no such port; {what}")
     if _is_busy(error):
         holder = _holder(port)
         return PortError(

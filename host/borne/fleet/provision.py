@@ -78,6 +78,12 @@ def check(
 
     Raises SettingError that names the field.
     """
+    complete = check_settings(settings)
+    return complete, credentials.prepare(complete, secrets)
+
+
+def check_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings completed and checked as the node does. Raises SettingError that names the field."""
     if "slot" in settings:
         raise SettingError("slot: is chosen by provisioning")
     _refuse_unknown(settings)
@@ -85,7 +91,7 @@ def check(
         complete = _validate(dict(settings))
     except SettingsError as error:
         raise SettingError(str(error)) from None
-    return complete, credentials.prepare(complete, secrets)
+    return complete
 
 
 def _refuse_unknown(settings: Mapping[str, Any]) -> None:

@@ -114,7 +114,7 @@ class Picture:
         )
         console.print(self)
         try:
-            console.save_svg(str(path), title="borne street", unique_id="borne-street")
+            console.save_svg(str(path), title="borne street")
         except OSError as error:
             raise UserError(f"svg: {path}: {error.strerror}") from None
 

@@ -49,8 +49,10 @@ _PATIENCE_S = 10.0
 # power on into the midst of it.
 _BOOTED = b"waiting 3 s for a host"
 _BOOT_S = 3.0
+# Seconds from the start until all nodes are in place: more than provisioning takes of simulated time.
+_MOUNTED_S = 60.0
 # The names of the steps that borne.fleet.provision tells.
-_PROVISION_STEPS = ("connect", "secrets", "settings", "restart")
+_PROVISION_STEPS = ("connect", "secrets", "settings")
 
 _T = TypeVar("_T")
 _Tell = Callable[[str, float], None]
@@ -95,20 +97,32 @@ def play(
 
     `link`: "wifi" or "lorawan" for all, None as `links` has it. Flash files go into `folder` and stay there, or into
     a temporary one. Whatever ends it - its end, an error, the generator's close, Ctrl-C - leaves nothing running.
-    Raises UserError, ImageError, DeviceError and its kind.
+    What cannot be played is refused by this call itself: UserError, ImageError. DeviceError and its kind come while
+    it plays.
     """
     _check(days, count, folder)
     assets = world.assets(seed, count)
     ways = links(assets, link)
     kinds = {way: boards.load(RADIO_BOARD if way == "lorawan" else BOARD) for way in set(ways.values())}
+    made_of = {way: (kind, node.regions(kind, image)) for way, kind in kinds.items()}
+    return _play(seed, days, assets, ways, folder, made_of)
+
+
+def _play(
+    seed: int,
+    days: float,
+    assets: tuple[Asset, ...],
+    ways: Mapping[str, str],
+    folder: Path | None,
+    kinds: Mapping[str, tuple[Board, Sequence[Region]]],
+) -> Generator[Event, None, None]:
     with ExitStack() as stack:
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="borne-street-")))
         broker = stack.enter_context(EmbeddedBroker())
         clock = SimClock(world.START)
         radio = network.Network(seed, clock, stack) if "lorawan" in kinds else None
-        regions = {way: (kind, node.regions(kind, image)) for way, kind in kinds.items()}
-        street = _Street(seed, assets, regions, broker, radio, clock, folder)
+        street = _Street(seed, assets, kinds, broker, radio, clock, folder)
         subscriber = stack.enter_context(_subscriber(broker))
         made = [_node(street, asset, ways[asset.name], stack) for asset in assets]
         yield from _prepare(street, made)
@@ -133,7 +147,7 @@ def _check(days: float, count: int, folder: Path | None) -> None:
     if not 1 <= count <= world.MOST_ASSETS:
         raise UserError(f"nodes: {count} is not between 1 and {world.MOST_ASSETS}")
     if not 0 < days <= MOST_DAYS:
-        raise UserError(f"days: {days:g} is not between 0 and {MOST_DAYS}")
+        raise UserError(f"days: {days:g} is not more than 0 and at most {MOST_DAYS}")
     try:
         # Boards of an earlier run would not be bare.
         if folder is not None and folder.exists() and any(folder.iterdir()):
@@ -204,6 +218,12 @@ def _prepare(street: _Street, made: Sequence[_Node]) -> Generator[Event, None, N
                 f"{one.asset.name}: was flashed and does not start; it says: {_last(one.board)!r}"
             )
     provisioned = yield from _each(made, _provision)
+    # A board at its prompt is as far ahead of the clock as the host's tools kept it busy, which no two runs share.
+    # So all are carried to their posts, and start there at one time.
+    street.clock.run_until(world.START + _MOUNTED_S)
+    for one in made:
+        one.board.power_off()
+        one.board.power_on()
     for one, image, done in zip(made, flashed, provisioned, strict=True):
         yield Ready(one.asset, image.chip, image.mac, image.bytes, done.firmware, done.digest[:8])
 
@@ -258,6 +278,7 @@ def _provision(one: _Node, tell: _Tell) -> Provisioned:
         given,
         one.secrets,
         lambda step: tell("provision", _PROVISION_STEPS.index(step) / steps),
+        restart=False,
     )
     tell("provision", 1.0)
     return done
