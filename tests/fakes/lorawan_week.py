@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from typing import Any, NamedTuple
 
+from lorawan_street import Node
+
 from borne.virtual.air import Air, Gateway, Place
 from borne.virtual.air.server import NetworkServer
 from borne.virtual.clock import SimClock
 from borne.virtual.silicon.sx126x import SX126x
 from borne.virtual.silicon.sx127x import SX127x
 from borne.virtual.world.chance import dice
-from lorawan_street import Node
 
 DAY_S = 86_400
 # A parking bay, a lamp, a container: seconds between reports, bytes of the bare report, port.

@@ -11,8 +11,7 @@ import pytest
 from pamoja._native import LorawanDevice, gateway_encode, gateway_parse
 
 from borne.decoding import envelopes
-from borne.virtual.air import Air, Gateway, Law, Place
-from borne.virtual.air import gwmp
+from borne.virtual.air import Air, Gateway, Law, Place, gwmp
 from borne.virtual.air.adr import Adaption
 from borne.virtual.air.propagation import Level, Path, drowned, noise_dbm, readable
 from borne.virtual.air.server import NetworkServer, chirpstack_event
@@ -33,6 +32,7 @@ class Listener:
         self.socket.bind(("127.0.0.1", 0))
         self.heard = []
         self.answers = []
+        self.caught_up = threading.Event()
         self.thread = threading.Thread(target=self.serve, daemon=True)
 
     @property
@@ -49,11 +49,21 @@ class Listener:
         self.thread.join(5)
         self.socket.close()
 
+    def catch_up(self):
+        """Wait until all that was sent so far has been noted."""
+        self.caught_up.clear()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+            other.sendto(b"mark", self.address)
+        assert self.caught_up.wait(5)
+
     def serve(self):
         while True:
             raw, sender = self.socket.recvfrom(65536)
             if not raw:
                 return
+            if raw == b"mark":
+                self.caught_up.set()
+                continue
             self.heard.append(raw)
             if raw[3] == gwmp.PUSH_DATA:
                 while self.answers:
@@ -96,6 +106,7 @@ class Level_path:
 
 
 def pushed(listener):
+    listener.catch_up()
     return [one for raw in listener.heard if raw[3] == gwmp.PUSH_DATA for one in gateway_parse(raw).packets]
 
 
@@ -178,6 +189,7 @@ def txpk(tmst, **changes):
 
 
 def errors(listener):
+    listener.catch_up()
     return [json.loads(raw[12:])["txpk_ack"]["error"] for raw in listener.heard if raw[3] == gwmp.TX_ACK]
 
 

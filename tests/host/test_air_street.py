@@ -1,4 +1,4 @@
-"""A street of LoRaWAN nodes in short: the node's own stack and drivers, simulated chips, air, gateways, network server."""
+"""A street of LoRaWAN nodes in short: their own stack and drivers, simulated chips, air, gateways, network server."""
 
 from __future__ import annotations
 

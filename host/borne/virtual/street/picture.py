@@ -34,6 +34,9 @@ _PROFILES: dict[int, str] = {row.port: row.profile for row in _ROWS}
 _AROUND = 6
 _SVG_WIDTH = 100
 _BAR_WIDTH = 24
+# Below, the table leaves out the bytes of the last frame and shortens its bars.
+_WIDE = 100
+_NARROW_BAR = 6
 _WRAP = 100
 
 
@@ -120,7 +123,8 @@ class Picture:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         room = max(3, (options.height or console.height) - _AROUND) if self._summary is None else None
-        parts: list[RenderableType] = [self._title(), self._table(room), legend()]
+        wide = options.max_width >= _WIDE
+        parts: list[RenderableType] = [self._title(), self._table(room, wide), legend()]
         if self._summary is not None:
             parts += ["", _table_of(self._summary), Text(_notes(self._summary), "dim")]
         yield Group(*parts)
@@ -133,22 +137,24 @@ class Picture:
         title.add_row(Text("rue des Lilas", "bold"), Text(state), ProgressBar(1.0, share, _BAR_WIDTH))
         return title
 
-    def _table(self, room: int | None) -> Table:
+    def _table(self, room: int | None, wide: bool) -> Table:
         table = Table(box=box.SIMPLE_HEAD, expand=True, pad_edge=False)
         table.add_column("asset", no_wrap=True, style="bold")
         table.add_column("kind", no_wrap=True)
         table.add_column("sent", no_wrap=True)
         table.add_column("released values", ratio=1)
-        for name in ("bytes", "frames", "link", "airtime", "duty"):
+        numbers = (*["bytes"] * wide, "frames", "link", "air s", "duty")
+        for name in numbers:
             table.add_column(name, justify="right", no_wrap=True)
         rows = list(self._rows.items())
         for name, row in rows[:room]:
-            table.add_row(name, row.kind, *self._cells(row))
+            sent, values, *cells = self._cells(row, wide)
+            table.add_row(name, row.kind, sent, values, *cells[-len(numbers) :])
         if room is not None and len(rows) > room:
-            table.add_row("...", "", "", Text(f"and {len(rows) - room} more", "dim"), *5 * [""])
+            table.add_row("...", "", "", Text(f"and {len(rows) - room} more", "dim"), *[""] * len(numbers))
         return table
 
-    def _cells(self, row: _Row) -> tuple[RenderableType, ...]:
+    def _cells(self, row: _Row, wide: bool) -> tuple[RenderableType, ...]:
         if row.last is not None:
             heard = row.last.heard
             values = listen.marked(self._shown(row.last, brief=True))
@@ -159,7 +165,8 @@ class Picture:
         if row.ready is not None:
             return "", Text("provisioned and read back; no report yet", "dim"), "", "0", "", "", ""
         bar = Table.grid(padding=(0, 1))
-        bar.add_row(f"{row.step:<9}", ProgressBar(1.0, row.fraction, _BAR_WIDTH), f"{row.fraction:>4.0%}")
+        length = _BAR_WIDTH if wide else _NARROW_BAR
+        bar.add_row(f"{row.step:<9}", ProgressBar(1.0, row.fraction, length), f"{row.fraction:>4.0%}")
         return "", bar, *5 * [""]
 
     def _shown(self, event: Reported, *, brief: bool = False) -> Iterator[Shown]:
@@ -177,10 +184,10 @@ class Picture:
 
 
 def _radio_cells(radio: Radio | None) -> tuple[str, str, str]:
-    """SF, airtime so far, fullest hour as a share of what the law allows."""
+    """SF, seconds of airtime so far, fullest hour as a share of what the law allows."""
     if radio is None:
         return "Wi-Fi", "", ""
-    return f"SF{radio.sf}", f"{radio.airtime_s:.1f} s", f"{radio.duty:.1%}"
+    return f"SF{radio.sf}", f"{radio.airtime_s:.1f}", f"{radio.duty:.1%}"
 
 
 def legend() -> Text:
