@@ -61,8 +61,7 @@ def street(
         if as_json:
             _json(watched)
         elif plain or not sys.stdout.isatty():
-            print(picture.opening(seed), flush=True)
-            _plain(picture, watched)
+            _plain(picture, watched, picture.opening(seed))
         else:
             _live(picture, watched)
     if svg:
@@ -78,8 +77,12 @@ def _json(events: Iterable[Event]) -> None:
             print(json.dumps(found, ensure_ascii=False), flush=True)
 
 
-def _plain(picture: Picture, events: Iterable[Event]) -> None:
+def _plain(picture: Picture, events: Iterable[Event], opening: str) -> None:
+    """`opening` is printed with the first event: who then presses Ctrl-C meets a street that can be taken down."""
     for event in events:
+        if opening:
+            print(opening, flush=True)
+            opening = ""
         line = picture.line(event)
         if line is not None:
             print(line, flush=True)
