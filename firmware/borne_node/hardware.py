@@ -158,6 +158,10 @@ class Board:
 
     def deep_sleep(self, duration_ms, wake_pin=None):
         """Sleep; the next thing that runs is main.py. `wake_pin` (a Pin) wakes when it goes high."""
+        if "lora_reset" in self.names:
+            # A pin that drives NRESET pulses it as the chip falls asleep, and the radio comes back in standby, at
+            # 1.6 mA; let go of, its own pull-up holds it (SX1276 datasheet 7.2; measured: loratracker.uk, 2018).
+            machine.Pin(self.names["lora_reset"], machine.Pin.IN)
         if wake_pin is not None:
             esp32.wake_on_ext0(pin=wake_pin, level=esp32.WAKEUP_ANY_HIGH)
         machine.deepsleep(duration_ms)

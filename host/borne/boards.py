@@ -128,6 +128,17 @@ class Radio(_Table):
     mhz: Annotated[tuple[int, int], Field(strict=False)] | None = None
 
 
+class Power(_Table):
+    """What the board draws: `sleep_ua` in deep sleep, all of it; `awake_ma` with the CPU running and no radio on;
+    `tx_ma` and `rx_ma` more while the LoRa chip sends (at +14 dBm) or listens.
+    """
+
+    sleep_ua: Annotated[float, Field(gt=0, strict=False)]
+    awake_ma: Annotated[float, Field(gt=0, strict=False)]
+    tx_ma: Annotated[float, Field(gt=0, strict=False)]
+    rx_ma: Annotated[float, Field(gt=0, strict=False)]
+
+
 class Board(_Table):
     """One board. `name` is the file's name without its ending."""
 
@@ -143,6 +154,7 @@ class Board(_Table):
     pins: Pins
     battery: Battery | None = None
     radio: Radio | None = None
+    power: Power | None = None
 
     @property
     def silicon(self) -> Chip:
@@ -264,7 +276,7 @@ def _explain(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        tables: dict[str, type[_Table]] = {"pins": Pins, "battery": Battery, "radio": Radio}
+        tables: dict[str, type[_Table]] = {"pins": Pins, "battery": Battery, "radio": Radio, "power": Power}
         table = tables.get(str(first["loc"][0]), Board)
         return f"{where}: {unknown(str(first['loc'][-1]), table.model_fields)}"
     if first["type"] == "missing":
@@ -276,7 +288,8 @@ def _explain(error: ValidationError) -> str:
 def unknown(given: str, known: Iterable[str]) -> str:
     """'X is unknown; did you mean Y?', or what there is where nothing is near."""
     choices = list(known)
-    near = difflib.get_close_matches(given.lower(), choices, n=1, cutoff=0.5)
+    small = {choice.lower(): choice for choice in choices}
+    near = [small[one] for one in difflib.get_close_matches(given.lower(), small, n=1, cutoff=0.5)]
     return f"{given!r} is unknown; " + (
         f"did you mean {near[0]!r}?" if near else f"there is: {', '.join(choices)}"
     )
