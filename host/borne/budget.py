@@ -23,7 +23,6 @@ BATTERY_MAH: Final = 6000  # two 18650 cells
 _USABLE: Final = 0.8  # of a battery's capacity, over its life and the winter
 _DAY_S: Final = 86_400
 _HOUR_S: Final = 3_600
-_DAWN_S: Final = 6 * _HOUR_S  # no profile has a window across it
 # Seconds awake of a wake that only measures; what the sensors draw all the time, in uA: QMC5883L at 10 Hz (8 of them
 # in a row are the worst case), HC-SR501 and VEML7700, A02YYUW behind a switch.
 _MEASURES_S: Final = {"parking": 0.9, "light": 2.6, "fill": 1.6}
@@ -148,11 +147,13 @@ def _first_channel(plan: Any) -> int:
 
 def _reports(row: Any) -> tuple[float, float]:
     """Reports of a day, and of its busiest hour. The live profile sends at most once in each of its windows."""
-    start, count, hours = _DAWN_S, 0, [0] * 24
-    while start < _DAWN_S + _DAY_S:
-        hours[start // _HOUR_S % 24] += 1
-        count += 1
-        start = _window(row, start)[1]
+    start, end = _window(row, 0)
+    count, hours = 0, [0] * 24
+    while start < _DAY_S:
+        if start >= 0:
+            hours[start // _HOUR_S] += 1
+            count += 1
+        start, end = _window(row, end)
     return count, max(hours)
 
 
