@@ -216,6 +216,9 @@ def test_the_counter_of_the_concentrator_wraps():
         listener.answers.append(txpk((sent.end_us + 1_000_000 - site.gateway._epoch_us) % 2**32))
         site.clock.run_for(5)
         assert site.chips["a"]._heard[0].start_us == sent.end_us + 1_000_000
+        later = site.send("a", frequency=869_800_000)
+        site.clock.run_for(5)
+        assert pushed(listener)[-1].timestamp_us == later.end_us - site.gateway._epoch_us - 2**32
         site.air.close()
 
 
@@ -296,6 +299,8 @@ def test_the_law_of_an_hour():
     assert len(law.broken) == 1 and "36.50 s" in law.broken[0]
     law.watch("a", 3_600_000_000 + 72_000_000, 3_600_000_000 + 73_000_000, 868_300_000, 16)
     assert len(law.broken) == 1
+    law.watch("a", 3_700_000_000, 3_740_000_000, 868_100_000, 16)
+    assert len(law.broken) == 2
 
 
 @pytest.mark.parametrize(
