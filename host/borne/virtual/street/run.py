@@ -51,6 +51,8 @@ _BOOTED = b"waiting 3 s for a host"
 _BOOT_S = 3.0
 # Seconds from the start until all nodes are in place: more than provisioning takes of simulated time.
 _MOUNTED_S = 60.0
+# The last line of the boot ROM and of the second-stage bootloader.
+_LEFT_LOADER = b"entry 0x"
 # The names of the steps that borne.fleet.provision tells.
 _PROVISION_STEPS = ("connect", "secrets", "settings")
 
@@ -267,7 +269,11 @@ def _watch(result: Future[_T], told: queue.Queue[Progress]) -> Iterator[Event]:
 def _flash(street: _Street, one: _Node, tell: _Tell) -> esptool.Flashed:
     one.board.power_on()
     kind, regions = street.kinds[one.settings["link"]]
-    return esptool.flash(one.board.port, kind, regions, progress=lambda fraction: tell("flash", fraction))
+    done = esptool.flash(one.board.port, kind, regions, progress=lambda fraction: tell("flash", fraction))
+    # The board leaves its loader when it notices that esptool has hung up, and time must not pass before.
+    one.board.wait_for(_LEFT_LOADER)
+    one.board.power_on()
+    return done
 
 
 def _provision(one: _Node, tell: _Tell) -> Provisioned:
