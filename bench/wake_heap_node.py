@@ -1,6 +1,6 @@
 """Runs on MicroPython with a small heap: wakes of one kind of node, each with freshly loaded modules.
 
-micropython wake_heap_node.py KIND FOLDER PATH... prints the bytes that the simulated world holds before the first
+micropython wake_heap_node.py KIND LINK FOLDER PATH... prints the bytes that the simulated world holds before the first
 wake, then one line a wake that came to its end.
 """
 
@@ -8,8 +8,8 @@ import gc
 import os
 import sys
 
-kind, folder = sys.argv[1:3]
-sys.path[:] = sys.argv[3:] + [".frozen"]
+kind, link, folder = sys.argv[1:4]
+sys.path[:] = sys.argv[4:] + [".frozen"]
 
 import node as fakes  # noqa: E402
 
@@ -19,8 +19,34 @@ WAKES = 6
 
 
 class Node(fakes.Node):
+    """`link`: wifi, or the chip of a LoRaWAN node."""
+
     def make_filesystem(self, blocks):
         os.chdir(folder)
+
+    def _make_air(self, region):
+        import lorawan_site
+
+        if link == "sx1276":
+            from silicon.sx127x import SX127x as Chip
+        else:
+            from silicon.sx126x import SX126x as Chip
+
+        self.network, self.radio = lorawan_site.make_chip(
+            self.clock, self.told, fakes.RADIO_BASE, region, Chip()
+        )
+        self.radio.mode = None
+        self.secrets["a"] = {"app_key": self.network.app_key}
+
+    def make_radio(self):
+        bus = self.radio
+        if link == "sx1276":
+            from borne_node.chips.sx127x import SX127x
+
+            return SX127x(bus, bus.cs, bus.reset, self.clock)
+        from borne_node.chips.sx126x import SX126x
+
+        return SX126x(bus, bus.cs, bus.reset, bus.busy, self.clock)
 
 
 def forget():
@@ -31,7 +57,7 @@ def forget():
 
 
 gc.threshold(8192)  # as hardware.py
-world = Node(kind, **SETTINGS[kind])
+world = Node(kind, **SETTINGS[kind], **({} if link == "wifi" else {"link": "lorawan"}))
 forget()
 print("world", gc.mem_alloc())
 for number in range(WAKES):
@@ -40,5 +66,7 @@ for number in range(WAKES):
         sys.exit(1)
     del board
     world.broker.published.clear()
+    if world.network and not world.network.received:
+        sys.exit(1)  # the first wake reports its health
     forget()
     print("wake", number)

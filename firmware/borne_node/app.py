@@ -12,11 +12,13 @@ from borne_node.steps import step
 _SETTINGS = "settings.json"
 _OUTBOX = "outbox"
 _HEALTH_S = 24 * 3600
+_OVERHEAD = 13  # bytes of a LoRaWAN data frame around its payload (TS001-1.0.4, 4.3): link/lorawan/frames.py
 
 # Cause of the last reset, unix second of the next health report, reports lost, reports waiting; then post.py's:
-# failures in a row, unix second of the next attempt, unix second of the last look at the network's clock.
-_MEMORY = "<BIHBBII"
-_FORGOTTEN = (0, 0, 0, 0, 0, 0, 0)
+# failures in a row, unix second of the next attempt, unix second of the last look at the network's clock; then of the
+# link: SF (0: bytes cost nothing, or nothing is known yet), bandwidth in Hz, most bytes.
+_MEMORY = "<BIHBBIIBIB"
+_FORGOTTEN = (0,) * 10
 
 _CRASHES_MOST = 3
 _AFTER_CRASH_MS = 60_000
@@ -26,7 +28,8 @@ class Node:
     def __init__(self, board, settings):
         self.board, self.settings = board, settings
         self.clock, self.memory = board.clock, board.memory
-        self.cause, self.health_at, self.lost, self.waiting, *self.post = recall(self.memory)
+        self.cause, self.health_at, self.lost, self.waiting, *rest = recall(self.memory)
+        self.post, self.rate = rest[:3], rest[3:]
         if not board.slept:
             self.cause, self.health_at = board.reset_cause, 0
         self.unsaved = []  # reports that the flash did not take: sent in this wake, or lost and counted
@@ -81,11 +84,26 @@ class Node:
         outbox = self.open_outbox()
         for port, window, values, history in released:
             history = history if schema.row(port)[3] else None
-            self.keep(outbox, port, codec.encode(port, window, values, history))
+            self.keep(outbox, port, codec.encode(port, window, values, history, self.room(port)))
         if self.clock.now() >= self.health_at:
             self.keep(outbox, *health.report(self, outbox.dropped + self.lost))
             # Daily by the first one's hour, however late a wake is.
             self.health_at = (self.health_at or self.clock.now()) + _HEALTH_S
+
+    def room(self, port):
+        """Bytes that a report may have: what its airtime pays for anyway, None where bytes cost nothing."""
+        if self.settings["link"] != "lorawan":
+            return None
+        from borne_node.chips.lora import airtime_us
+        from borne_node.report import codec, schema
+
+        sf, bandwidth, most = self.rate
+        size = schema.size(port)
+        if not sf:
+            return size
+        return min(
+            codec.paid(size, lambda size: airtime_us(sf, bandwidth, size + _OVERHEAD)), max(most, size)
+        )
 
     def session_is_due(self):
         wanted = self.waiting or self.unsaved or not self.clock.is_set or not self.seeded
@@ -99,9 +117,10 @@ class Node:
         from borne_node.privacy.drbg import Drbg
 
         outbox, was_set = self.open_outbox(), self.clock.is_set
-        post = Post(self.clock, Drbg(self.board.entropy, self.board.nvs), self.board.entropy, self.post)
-        downlinks = post.session(link.build(self.settings, self.board), outbox, self.unsaved)
-        self.post = post.memory
+        way = link.build(self.settings, self.board)
+        post = Post(self.clock, Drbg(self.board.noise, self.board.nvs), self.board.entropy, self.post)
+        downlinks = post.session(way, outbox, self.unsaved)
+        self.post, self.rate = post.memory, way.rate() or self.rate
         self.lost += len(self.unsaved)
         self.unsaved = []
         self.waiting = len(outbox)
@@ -159,7 +178,9 @@ class Node:
 
     def remember(self):
         """Put into RTC memory what the next wake needs; it is RAM, and gone with the power."""
-        kept = struct.pack(_MEMORY, self.cause, self.health_at, self.lost, self.waiting, *self.post)
+        kept = struct.pack(
+            _MEMORY, self.cause, self.health_at, self.lost, self.waiting, *self.post, *self.rate
+        )
         self.memory.write("app", kept)
         self.memory.write("crashes", b"\0")
         self.memory.commit()

@@ -38,7 +38,9 @@ class SensorFault(NodeError):
 
 
 class LinkDown(NodeError):
-    pass
+    """`when`: the unix second before which trying again is forbidden, None where nothing forbids it."""
+
+    when = None
 
 
 class LinkRefused(LinkDown):

@@ -19,7 +19,7 @@ except ImportError:
 
 from borne_node import __version__
 from borne_node.clock import Clock
-from borne_node.errors import StorageError
+from borne_node.errors import SettingsError, StorageError
 from borne_node.records import Records
 from borne_node.secrets import NVS_NAMESPACE, SECRETS, secret_key
 
@@ -31,6 +31,7 @@ _WATCHDOG_MS = 180_000
 _FEED_MS = 30_000
 _BLOB_USUAL = 64
 _BLOB_MAX = 4000  # ESP-IDF, NVS: a blob of at most 4000 bytes fits one page
+_SPI_HZ = 8_000_000  # SX1276 datasheet 2.5.6: at most 10 MHz; SX1261/2 datasheet 8.2.1: 16 MHz
 _I2C_HZ = 400_000  # QMC5883L, VEML7700 and TCA9548A are all fast-mode parts
 _PIN_WAKES = (2, 3)  # esp_sleep_wakeup_cause_t: EXT0, EXT1
 
@@ -78,6 +79,51 @@ class Board:
     def wlan(self):
         return network.WLAN(network.STA_IF)
 
+    def radio(self):
+        """The driver of the LoRa chip, fresh from a reset. Raises SettingsError, or RadioFault where it is silent."""
+        chip = self.names.get("radio")
+        if chip is None:
+            raise SettingsError("link", "this board has no LoRa radio")
+        if "lora_tcxo_enable" in self.names:
+            machine.Pin(self.names["lora_tcxo_enable"], machine.Pin.OUT, value=1)
+        spi = machine.SPI(
+            1,
+            baudrate=_SPI_HZ,
+            sck=self._pin("lora_sck"),
+            mosi=self._pin("lora_mosi"),
+            miso=self._pin("lora_miso"),
+        )
+        cs, reset = (machine.Pin(self.names[n], machine.Pin.OUT, value=1) for n in ("lora_cs", "lora_reset"))
+        if chip.startswith("sx127"):
+            from borne_node.chips.sx127x import SX127x
+
+            return SX127x(spi, cs, reset, self.clock, tcxo="lora_tcxo_enable" in self.names)
+        from borne_node.chips.sx126x import SX126x
+
+        return SX126x(
+            spi,
+            cs,
+            reset,
+            machine.Pin(self.names["lora_busy"], machine.Pin.IN),
+            self.clock,
+            chip,
+            tcxo_mv=self.names.get("radio_tcxo_mv"),
+            rf_switch=self.names["radio_dio2_switch"],
+        )
+
+    def noise(self, size):
+        """`size` bytes of the generator while the Wi-Fi radio is on, which is when it is a true one.
+
+        ESP32 Technical Reference Manual, Random Number Generator. A node with LoRa has Wi-Fi off otherwise.
+        """
+        wlan = self.wlan()
+        was = wlan.active()
+        wlan.active(True)
+        try:
+            return os.urandom(size)
+        finally:
+            wlan.active(was)
+
     def battery_uv(self):
         """Voltage at the divider's tap in uV, or None on a board without one."""
         number = self.names.get("battery_adc")
@@ -112,6 +158,10 @@ class Board:
 
     def deep_sleep(self, duration_ms, wake_pin=None):
         """Sleep; the next thing that runs is main.py. `wake_pin` (a Pin) wakes when it goes high."""
+        if "lora_reset" in self.names:
+            # A pin that drives NRESET pulses it as the chip falls asleep, and the radio comes back in standby, at
+            # 1.6 mA; let go of, its own pull-up holds it (SX1276 datasheet 7.2; measured: loratracker.uk, 2018).
+            machine.Pin(self.names["lora_reset"], machine.Pin.IN)
         if wake_pin is not None:
             esp32.wake_on_ext0(pin=wake_pin, level=esp32.WAKEUP_ANY_HIGH)
         machine.deepsleep(duration_ms)

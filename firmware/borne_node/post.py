@@ -1,10 +1,12 @@
 """A session with the network: the clock, a seed while the radio is on, the reports that wait, the downlinks."""
 
-from borne_node.errors import LinkDown, LinkRefused
+from borne_node.errors import LinkDown, LinkRefused, PayloadTooLong
 from borne_node.link import backoff
 
 # Between two looks at the network's clock: the ESP32's sleep clock is off by up to some seconds an hour.
 _CLOCK_S = 6 * 3600
+# What does not fit the link's data rate of now may fit it later.
+_TOO_LONG_S = 3600
 
 
 class Post:
@@ -28,39 +30,58 @@ class Post:
         downlinks = []
         try:
             link.open()
-            self._look_at_the_clock(link)
+            self._look_at_the_clock(link, len(outbox) + len(unsaved))
             # Here the radio is on, which is when the ESP32's generator is a true one.
             if self._drbg.due(self._clock.now()):
                 self._drbg.reseed(self._clock.now())
-            self._send(link, outbox, unsaved, downlinks)
+            later = self._send(link, outbox, unsaved, downlinks)
+            if link.rate():
+                # The answer came with a report, if it came; a node that never had the time asks once more.
+                self._look_at_the_clock(link, self._clock.is_set)
             if not self._clock.is_set:
                 raise LinkDown("nobody tells the time")
             self._failures, self._attempt = backoff.FRESH
+            if later:
+                self._attempt = self._clock.now() + _TOO_LONG_S
         except LinkDown as problem:
-            print("borne: %s" % problem)
-            refused = isinstance(problem, LinkRefused)
-            state = self._failures, self._attempt
-            self._failures, self._attempt = backoff.failed(
-                state, self._clock.now(), self._random_bits, refused
-            )
+            self._put_off(problem)
         finally:
             link.close()
         return downlinks
 
+    def _put_off(self, problem):
+        if problem.when is not None:
+            # No failure: the law, fair use or a join back-off says when.
+            self._attempt = problem.when
+            return
+        print("borne: %s" % problem)
+        refused = isinstance(problem, LinkRefused)
+        state = self._failures, self._attempt
+        self._failures, self._attempt = backoff.failed(state, self._clock.now(), self._random_bits, refused)
+
     def _send(self, link, outbox, unsaved, downlinks):
+        """Returns how many reports the link cannot carry at its data rate of now: they wait."""
+        later = 0
         for slot, port, payload in outbox:
-            downlinks.append(link.send(port, payload))
-            outbox.delivered(slot)
+            try:
+                downlinks.append(link.send(port, payload))
+                outbox.delivered(slot)
+            except PayloadTooLong:
+                later += 1
         while unsaved:
-            downlinks.append(link.send(*unsaved[0]))
+            try:
+                downlinks.append(link.send(*unsaved[0]))
+            except PayloadTooLong:
+                break
             unsaved.pop(0)
         while None in downlinks:
             downlinks.remove(None)
+        return later
 
-    def _look_at_the_clock(self, link):
+    def _look_at_the_clock(self, link, reports):
         if self._clock.is_set and 0 <= self._clock.now() - self._clock_at < _CLOCK_S:
             return
-        told = link.time()
+        told = link.time(reports)
         if told is not None:
             self._clock.set(told)
             self._clock_at = told

@@ -9,6 +9,7 @@ SECRETS = {
     "mqtt_ca": "mqtt_ca",
     "mqtt_cert": "mqtt_crt",
     "mqtt_key": "mqtt_key",
+    "app_key": "lw_app_key",
 }
 
 # New secrets are written beside the old ones; the settings name the slot that is theirs.

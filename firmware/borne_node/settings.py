@@ -17,7 +17,16 @@ REACH_MM = 4500  # DFRobot A02YYUW (SEN0311), specification: range 3 to 450 cm
 
 KINDS = ("parking", "light", "fill")
 PROFILES = {"parking": ("bay", "zone", "live"), "light": ("light",), "fill": ("fill",)}
-LINKS = ("wifi",)
+LINKS = ("wifi", "lorawan")
+# The plans of link/lorawan/regions, which a Wi-Fi node never loads.
+REGIONS = ("AS923-1", "AS923-2", "AS923-3", "AS923-4") + (
+    "AU915",
+    "EU433",
+    "EU868",
+    "IN865",
+    "KR920",
+    "US915",
+)
 _TOPIC_UNSAFE = "/+#\0"
 
 
@@ -56,6 +65,12 @@ def _flag(value):
         return "must be true or false"
 
 
+def _eui(value):
+    # IEEE EUI-64, most significant byte first, as printed on a label.
+    if not isinstance(value, str) or len(value) != 16 or value.strip("0123456789abcdefABCDEF"):
+        return "must be 16 hexadecimal digits"
+
+
 def _name(value):
     problem = _text(1, 40)(value)
     if problem:
@@ -72,7 +87,7 @@ def _bay_numbers(value):
         return "must name each bay once, in order"
 
 
-# name, check, default; a default of ... means that it must be given. `only` limits a row to one kind.
+# name, check, default; a default of ... means that it must be given. `only` limits a row to one kind or one link.
 _ROWS = (
     # Also the MQTT client id and a level of the topic, so it is short and holds no separator.
     ("name", _name, ..., None),
@@ -80,12 +95,20 @@ _ROWS = (
     ("profile", None, None, None),  # checked against the kind below
     ("place", _text(0, 120), "", None),
     ("link", _one_of(LINKS), "wifi", None),
-    ("wifi_ssid", _text(1, 32), ..., None),  # IEEE 802.11: an SSID has at most 32 octets
-    ("mqtt_host", _text(1, 253), ..., None),  # RFC 1035: a name has at most 253 characters
-    ("mqtt_port", _whole(1, 65535), 1883, None),
-    ("mqtt_tls", _flag, False, None),
-    ("mqtt_user", _text(0, 64), "", None),
-    ("ntp_host", _text(1, 253), "pool.ntp.org", None),
+    ("wifi_ssid", _text(1, 32), ..., "wifi"),  # IEEE 802.11: an SSID has at most 32 octets
+    ("mqtt_host", _text(1, 253), ..., "wifi"),  # RFC 1035: a name has at most 253 characters
+    ("mqtt_port", _whole(1, 65535), 1883, "wifi"),
+    ("mqtt_tls", _flag, False, "wifi"),
+    ("mqtt_user", _text(0, 64), "", "wifi"),
+    ("ntp_host", _text(1, 253), "pool.ntp.org", "wifi"),
+    ("dev_eui", _eui, ..., "lorawan"),
+    # All zeros where the network has no join server of its own (The Things Stack, "Device Identifiers").
+    ("join_eui", _eui, "0000000000000000", "lorawan"),
+    ("region", _one_of(REGIONS), "EU868", "lorawan"),
+    # Airtime a day in seconds, 0 for no limit but the law's; 30 is The Things Network's Fair Use Policy.
+    ("fair_use_s", _whole(0, 86400), 30, "lorawan"),
+    # What the antenna adds is taken off the power: the law limits what is radiated. 2 dBi is a common whip.
+    ("antenna_dbi", _whole(-10, 15), 2, "lorawan"),
     # Which of two generations of secrets belongs to these settings: new ones are written beside the old, and the
     # rename of the settings file switches both at once.
     ("slot", _one_of(SLOTS), "a", None),
@@ -100,9 +123,9 @@ _ROWS = (
 NAMES = tuple(row[0] for row in _ROWS)
 
 
-def names_of(kind):
-    """The names of the settings that a node of this kind has, in the table's order."""
-    return tuple(name for name, _, _, only in _ROWS if only in (None, kind))
+def names_of(kind, link="wifi"):
+    """The names of the settings that a node of this kind with this link has, in the table's order."""
+    return tuple(name for name, _, _, only in _ROWS if only in (None, kind, link))
 
 
 def validate(given):
@@ -115,6 +138,7 @@ def validate(given):
     if given.get("version", VERSION) != VERSION:
         raise SettingsError("version", "is %r; this firmware knows %d" % (given["version"], VERSION))
     kind = given.get("kind")
+    link = given.get("link") or LINKS[0]
     for name in given:
         if name in SECRETS:
             raise SettingsError(name, "is a secret and has no place among the settings")
@@ -122,7 +146,7 @@ def validate(given):
             raise SettingsError(name, "is unknown")
     complete = {"version": VERSION}
     for name, check, default, only in _ROWS:
-        if only not in (None, kind):
+        if only not in (None, kind, link):
             if name in given:
                 raise SettingsError(name, "is a setting of a %s node only" % only)
             continue

@@ -119,11 +119,24 @@ class Radio(_Table):
 
     `tcxo_mv`: supply that the chip's DIO3 gives the TCXO (SX126x datasheet 13.3.6), None for a crystal.
     `dio2_switch`: DIO2 drives the antenna switch (SX126x datasheet 13.3.5).
+    `mhz`: lowest and highest frequency that its antenna path is built for, None where nothing is known.
     """
 
     chip: Annotated[str, Field(pattern="^(sx1262|sx1276)$")]
     tcxo_mv: Annotated[int, Field(ge=1600, le=3300)] | None = None
     dio2_switch: bool = False
+    mhz: Annotated[tuple[int, int], Field(strict=False)] | None = None
+
+
+class Power(_Table):
+    """What the board draws: `sleep_ua` in deep sleep, all of it; `awake_ma` with the CPU running and no radio on;
+    `tx_ma` and `rx_ma` more while the LoRa chip sends (at +14 dBm) or listens.
+    """
+
+    sleep_ua: Annotated[float, Field(gt=0, strict=False)]
+    awake_ma: Annotated[float, Field(gt=0, strict=False)]
+    tx_ma: Annotated[float, Field(gt=0, strict=False)]
+    rx_ma: Annotated[float, Field(gt=0, strict=False)]
 
 
 class Board(_Table):
@@ -141,6 +154,7 @@ class Board(_Table):
     pins: Pins
     battery: Battery | None = None
     radio: Radio | None = None
+    power: Power | None = None
 
     @property
     def silicon(self) -> Chip:
@@ -209,6 +223,8 @@ class Board(_Table):
             flat["radio_dio2_switch"] = self.radio.dio2_switch
             if self.radio.tcxo_mv is not None:
                 flat["radio_tcxo_mv"] = self.radio.tcxo_mv
+            if self.radio.mhz is not None:
+                flat["radio_low_mhz"], flat["radio_high_mhz"] = self.radio.mhz
         return json.dumps(flat, sort_keys=True, separators=(",", ":")).encode()
 
 
@@ -260,7 +276,7 @@ def _explain(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        tables: dict[str, type[_Table]] = {"pins": Pins, "battery": Battery, "radio": Radio}
+        tables: dict[str, type[_Table]] = {"pins": Pins, "battery": Battery, "radio": Radio, "power": Power}
         table = tables.get(str(first["loc"][0]), Board)
         return f"{where}: {unknown(str(first['loc'][-1]), table.model_fields)}"
     if first["type"] == "missing":
@@ -272,7 +288,8 @@ def _explain(error: ValidationError) -> str:
 def unknown(given: str, known: Iterable[str]) -> str:
     """'X is unknown; did you mean Y?', or what there is where nothing is near."""
     choices = list(known)
-    near = difflib.get_close_matches(given.lower(), choices, n=1, cutoff=0.5)
+    small = {choice.lower(): choice for choice in choices}
+    near = [small[one] for one in difflib.get_close_matches(given.lower(), small, n=1, cutoff=0.5)]
     return f"{given!r} is unknown; " + (
         f"did you mean {near[0]!r}?" if near else f"there is: {', '.join(choices)}"
     )

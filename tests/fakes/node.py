@@ -31,6 +31,7 @@ PLACE = "/node"
 POWER_ON, WATCHDOG, DEEP_SLEEP = 1, 3, 4
 EARTH = (21.0, 1.0, 43.0)  # microtesla
 BASE = {"wifi_ssid": "street", "mqtt_host": "broker", "ntp_host": "ntp"}
+RADIO_BASE = {"link": "lorawan", "dev_eui": "70b3d57ed0123456", "join_eui": "70b3d57ed0000001"}
 
 
 class Entropy:
@@ -91,6 +92,12 @@ class Board:
     def wlan(self):
         return self._node.wlan
 
+    def noise(self, size):
+        return self.entropy(size)
+
+    def radio(self):
+        return self._node.make_radio()
+
     def battery_uv(self):
         return 1_850_000
 
@@ -114,7 +121,10 @@ class Board:
 
 
 class Node:
-    """`kind` as in settings; `changes` to its settings. World: `distance`, `lux`, `fields`, `triggers`."""
+    """`kind` as in settings; `changes` to its settings. World: `distance`, `lux`, `fields`, `triggers`.
+
+    With link="lorawan" there is a radio and, as `network`, a network server; `live` then gives what that received.
+    """
 
     def __init__(self, kind, seed=1, broker=None, blocks=64, now=NOW, **changes):
         self.clock = FakeClock(now, is_set=False)
@@ -126,7 +136,10 @@ class Node:
         self.net = FakeNet(self.clock, {("broker", 1883): self.broker})
         self.secrets = {"a": {"wifi_password": b"kerb stone"}, "b": {}}
         self.distance, self.lux = (lambda t: 1000.0), (lambda t: 200.0)
-        given = dict(BASE)
+        self.radio = self.network = None
+        if changes.get("link") == "lorawan":
+            self._make_air(changes.get("region", "EU868"))
+        given = dict(RADIO_BASE if self.network else BASE)
         given.update({"name": kind + "-1", "kind": kind})
         given.update(changes)
         self.settings = settings.validate(given)
@@ -138,6 +151,15 @@ class Node:
         sys.modules["ntptime"] = self
         self.cause = POWER_ON
         self.woken_by_pin = False
+
+    def _make_air(self, region):
+        import lorawan_site
+
+        self.network, self.radio = lorawan_site.make(self.clock, self.told, RADIO_BASE, region)
+        self.secrets["a"] = {"app_key": self.network.app_key}
+
+    def make_radio(self):
+        return self.radio
 
     def _chips(self, kind):
         magnetometers = [QMC5883L(self._field(bay), seed=bay + 1) for bay in range(len(self.fields))]
@@ -174,6 +196,8 @@ class Node:
         """One boot; sleeps as long as the node asked for and returns the board as the boot left it."""
         from borne_node import app
 
+        if self.radio:
+            self.radio.mode = "sleep"
         board = Board(self, self.cause, woken_by_pin)
         app.run(board)
         self.cause = DEEP_SLEEP
@@ -193,9 +217,19 @@ class Node:
     def live(self, seconds):
         """Wake as often as the node wants for `seconds`; returns (topic port, payload) of what was published."""
         until = self.clock.now() + seconds
+        if self.network:
+            return self._live_by_radio(until)
         seen = len(self.broker.published)
         while self.clock.now() < until:
             board = self.wake(self.woken_by_pin)
             if board.ended[0] != "sleep":
                 raise AssertionError(board.ended)
         return [(int(topic.split("/")[-1]), payload) for topic, payload in self.broker.published[seen:]]
+
+    def _live_by_radio(self, until):
+        seen = len(self.network.received)
+        while self.clock.now() < until:
+            board = self.wake(self.woken_by_pin)
+            if board.ended[0] != "sleep":
+                raise AssertionError(board.ended)
+        return self.network.received[seen:]

@@ -155,8 +155,8 @@ def test_node_json_is_flat_and_holds_only_what_is_wired():
 def test_readme_documents_every_name_and_every_strapping_pad_in_use():
     readme = (ROOT / "boards" / "README.md").read_text()
     documented = set(re.findall(r"`(\w+)`", readme))
-    for model in (boards.Board, boards.Pins, boards.Battery, boards.Radio):
-        assert set(model.model_fields) - {"name", "pins", "battery", "radio"} <= documented
+    for model in (boards.Board, boards.Pins, boards.Battery, boards.Radio, boards.Power):
+        assert set(model.model_fields) - {"name", "pins", "battery", "radio", "power"} <= documented
     for name in boards.names():
         for function, pad in boards.load(name).strapping().items():
             assert f"| {name} | `{function}` | {pad} |" in readme

@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "bench" / "wake_heap_node.py"
 WORLD = [ROOT / "tests" / "fakes", ROOT / "host" / "borne" / "virtual"]
 
-LIMIT_32_BIT = 48 * 1024
+# LoRaWAN: MAC, region and driver take 46 KiB when loaded (32-bit), and nothing of the wake can go before they do.
+LIMIT_32_BIT = {"wifi": 48 * 1024, "sx1276": 96 * 1024, "sx1262": 96 * 1024}
 # Measured: all modules of a fill node, loaded and collected, take 73,568 bytes on the WebAssembly build (32-bit
 # pointers, as the ESP32) and 105,984 on the unix port. What the wake allocates beyond code shrinks at least as much.
 RATIO = 73_568 / 105_984
@@ -31,17 +32,25 @@ def firmware(folder: Path) -> Path:
     return folder
 
 
-def wakes(kind: str, heap: int, folder: Path) -> list[str]:
+def wakes(kind: str, link: str, heap: int, folder: Path) -> list[str]:
     disk = folder / "disk"
     disk.mkdir(parents=True)
     paths = [disk, firmware(folder / "flash"), *WORLD]
-    command = [str(Path(sys.executable).parent / "micropython"), "-X", f"heapsize={heap}", str(SCRIPT), kind]
+    command = [
+        str(Path(sys.executable).parent / "micropython"),
+        "-X",
+        f"heapsize={heap}",
+        str(SCRIPT),
+        kind,
+        link,
+    ]
     done = subprocess.run([*command, *map(str, paths)], capture_output=True, text=True, timeout=120)
     return done.stdout.splitlines()
 
 
+@pytest.mark.parametrize("link", ["wifi", "sx1276", "sx1262"])
 @pytest.mark.parametrize("kind", ["parking", "light", "fill"])
-def test_a_whole_wake_needs_less_than_48_kib(kind: str, tmp_path: Path) -> None:
-    world = int(wakes(kind, 1 << 20, tmp_path / "plenty")[0].split()[1])
-    lines = wakes(kind, int((world + LIMIT_32_BIT / RATIO) * TABLE), tmp_path / "little")
+def test_a_whole_wake_fits_its_heap(kind: str, link: str, tmp_path: Path) -> None:
+    world = int(wakes(kind, link, 1 << 20, tmp_path / "plenty")[0].split()[1])
+    lines = wakes(kind, link, int((world + LIMIT_32_BIT[link] / RATIO) * TABLE), tmp_path / "little")
     assert lines[-1] == "wake 5", lines

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from borne.decoding.listen import Heard, hear
 from borne.errors import BoardError, UserError
 from borne.virtual import street, world
 from borne.virtual.silicon import Bus
-from borne.virtual.street import Ended, Event, Passed, Progress, Ready, Reported, Summary, nodes
+from borne.virtual.street import Ended, Event, Passed, Progress, Radio, Ready, Reported, Summary, nodes
 from borne.virtual.street.picture import Picture, words
 from borne.virtual.street.summary import Tally, noise_error
 from borne.virtual.world import START, Asset, Container, LampPost, ParkingRow
@@ -337,3 +339,63 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     path.write_text(json.dumps("x"))
     with pytest.raises(UserError, match="keep"):
         next(street.play(folder=path))
+
+
+# LoRaWAN
+
+
+def test_all_report_by_lorawan_but_the_first_lamp() -> None:
+    assets = world.assets(SEED, 6)
+    by_link = street.links(assets)
+    assert by_link["light-02"] == "wifi"
+    assert {by_link[asset.name] for asset in assets if asset.name != "light-02"} == {"lorawan"}
+    assert set(street.links(assets, "wifi").values()) == {"wifi"}
+    assert set(street.links(assets, "lorawan").values()) == {"lorawan"}
+    assert street.links(assets[:1]) == {"parking-01": "lorawan"}
+    with pytest.raises(UserError, match="link: 'zigbee' is unknown"):
+        street.links(assets, "zigbee")
+
+
+def test_without_a_network_server_all_report_by_wifi(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pamoja", None)
+    monkeypatch.setitem(sys.modules, "pamoja._native", None)
+    monkeypatch.delitem(sys.modules, "borne.virtual.air.server", raising=False)
+    monkeypatch.delitem(sys.modules, "borne.virtual.air.session", raising=False)
+    street.is_available.cache_clear()
+    try:
+        assert set(street.links(world.assets(SEED, 3)).values()) == {"wifi"}
+        with pytest.raises(UserError, match="link: LoRaWAN needs pamoja-gateway"):
+            street.links(world.assets(SEED, 3), "lorawan")
+    finally:
+        street.is_available.cache_clear()
+
+
+@pytest.mark.parametrize("asset", world.assets(SEED, 3), ids=lambda asset: asset.name)
+def test_the_radio_settings_of_every_kind_are_valid(asset: Asset) -> None:
+    eui = nodes.dev_eui(SEED, asset)
+    complete = node_settings.validate(nodes.radio_settings(asset, eui))
+    assert complete["dev_eui"] == eui and int(eui[:2], 16) & 3 == 2
+
+
+def test_the_radio_hangs_on_the_pins_of_its_board() -> None:
+    board = boards.load("ttgo-lora32-v21")
+    chip = nodes.radio(board)
+    wiring = nodes.with_radio(nodes.wiring(SEED, PARKING, board, START), board, chip)
+    assert wiring.spi == {1: {18: chip}}
+    assert list(wiring.outputs) == [23] and wiring.i2c
+    with pytest.raises(BoardError, match="has no LoRa radio"):
+        nodes.radio(boards.load("esp32-devkitc"))
+
+
+def test_the_picture_shows_the_air() -> None:
+    radio = Radio(sf=9, snr=1.5, frames=100, heard=97, joins=2, airtime_s=12.34, duty=0.042)
+    one = Reported(PARKING, START, heard(PARKING, 10, START, (2, 8)), radio)
+    for width in (80, 120):
+        text = shown(width, iter([one]), rows=3)
+        assert all(part in text for part in ("SF9", "12.3", "4.2%")), width
+    assert (Picture(world.assets(SEED, 3), 1).line(one) or "").endswith("3 B, SF9")
+    line = replace(tally(PARKING).line(), radio=radio)
+    told = "\n".join(words(Summary(SEED, 2.0, (line,), ("parking-01: 40 s of an hour",))))
+    assert "joined 2 times, 97 of 100 frames heard, SF9 in the end, 6.2 s of airtime a day" in told
+    assert "fullest hour 4.2% of the law's limit" in told
+    assert "against the law: parking-01: 40 s of an hour" in told

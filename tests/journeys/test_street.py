@@ -98,6 +98,15 @@ def test_every_kind_releases_values_with_units_and_marks(plain: list[str]) -> No
     assert not [line for line in plain if "not decoded" in line or "  fault " in line]
 
 
+def test_all_but_the_lamp_join_and_report_by_lorawan(plain: list[str]) -> None:
+    joined = [line for line in plain if "LoRaWAN: joined once" in line]
+    assert len(joined) == 2
+    assert all(re.search(r"SF\d+ in the end, \d+\.\d s of airtime a day", line) for line in joined)
+    assert not [line for line in plain if "against the law" in line]
+    reports = [line for line in plain if line.startswith("Mon ")]
+    assert all((", SF" in line) == ("light-02" not in line) for line in reports)
+
+
 def test_the_summary_is_near_the_truth(plain: list[str]) -> None:
     """Bounds that a wrong sensor breaks and the noise does not: it is at most 3 on average over so many windows."""
     errors = dict(re.findall(r"(occupied|presence|lux class|level): off by ([\d.]+)", "\n".join(plain)))

@@ -70,8 +70,11 @@ class WifiLink:
             # "Wifi Internal State Error" and the like: the driver, not the network.
             raise LinkDown("Wi-Fi: %s" % error)
 
-    def time(self):
-        """Unix time in seconds by NTP, or None when nobody tells it. Needs open(); TLS needs a set clock."""
+    def time(self, reports=0):
+        """Unix time in seconds by NTP, or None when nobody tells it. Needs open(); TLS needs a set clock.
+
+        `reports` as in LoraWanLink: asking costs nothing here, so it changes nothing.
+        """
         ntptime = self._module("ntptime")
         ntptime.host = self._settings["ntp_host"]
         ntptime.timeout = _NTP_TIMEOUT_S
@@ -83,6 +86,9 @@ class WifiLink:
             except (OSError, ValueError):  # ValueError: a datagram too short to unpack
                 pass
         return None
+
+    def rate(self):
+        """Nothing: what a byte costs does not depend on the radio."""
 
     def send(self, port, payload):
         """Send one report, connecting first if need be. Returns a downlink (port, bytes) or None.

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 import typer
 
 from borne.errors import SettingError
-from borne.fleet import credentials
+from borne.fleet import credentials, lorawan
 from borne.fleet.provision import check_settings
 from borne.fleet.provision import provision as write
 
@@ -26,12 +26,25 @@ def provision(
     ],
     kind: Annotated[str, typer.Option(help="parking, light or fill.")],
     name: Annotated[str, typer.Option(help="Name of the node; part of its MQTT topics.")],
-    wifi_ssid: Annotated[str, typer.Option(help="Name of the Wi-Fi network.")],
-    mqtt: Annotated[str, typer.Option(help="Broker: mqtt://[USER@]HOST[:PORT], or mqtts:// for TLS.")],
+    wifi_ssid: Annotated[str | None, typer.Option(help="wifi: name of the network.")] = None,
+    mqtt: Annotated[
+        str | None, typer.Option(help="wifi: broker mqtt://[USER@]HOST[:PORT], or mqtts:// for TLS.")
+    ] = None,
     place: Annotated[str | None, typer.Option(help="Where it stands, for people.")] = None,
     profile: Annotated[str | None, typer.Option(help="parking: zone, bay or live.")] = None,
-    link: Annotated[str | None, typer.Option(help="How it reports: wifi.")] = None,
-    ntp_host: Annotated[str | None, typer.Option(help="Time server.")] = None,
+    link: Annotated[str, typer.Option(help="How it reports: wifi or lorawan.")] = "wifi",
+    ntp_host: Annotated[str | None, typer.Option(help="wifi: time server.")] = None,
+    dev_eui: Annotated[
+        str | None, typer.Option(help="lorawan: 16 hexadecimal digits; a new random one if not given.")
+    ] = None,
+    join_eui: Annotated[str | None, typer.Option(help="lorawan: of the join server, zeros for none.")] = None,
+    region: Annotated[str | None, typer.Option(help="lorawan: EU868 (default), US915, ...")] = None,
+    fair_use_s: Annotated[
+        int | None, typer.Option(help="lorawan: airtime a day in seconds, 0 for the law's limit only.")
+    ] = None,
+    antenna_dbi: Annotated[
+        int | None, typer.Option(help="lorawan: gain of the antenna, 2 if not given.")
+    ] = None,
     bays: Annotated[int | None, typer.Option(help="parking: bays that it watches, 1 to 8.")] = None,
     withheld_bays: Annotated[
         str | None, typer.Option(help="parking: reserved or private bays, never reported: 2,5.")
@@ -47,13 +60,21 @@ def provision(
     mqtt_ca: Annotated[Path | None, typer.Option(help="CA certificate of the broker, PEM or DER.")] = None,
     mqtt_cert: Annotated[Path | None, typer.Option(help="Client certificate, PEM or DER.")] = None,
     mqtt_key: Annotated[Path | None, typer.Option(help="Its private key (0600), PEM or DER.")] = None,
+    app_key_file: Annotated[Path | None, typer.Option(help="File (0600) with 32 hexadecimal digits.")] = None,
+    new_app_key: Annotated[
+        Path | None, typer.Option(help="Make a new AppKey and keep it in this new file (0600).")
+    ] = None,
     secrets_file: Annotated[Path | None, typer.Option(help='TOML (0600): wifi_password = "...", ...')] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The result as a JSON object.")] = False,
 ) -> None:
     """Write settings and secrets to a flashed node, read them back, and start it.
 
-    Passwords come from a file, from BORNE_WIFI_PASSWORD and BORNE_MQTT_PASSWORD, or are asked for.
+    Passwords and keys come from a file, from BORNE_WIFI_PASSWORD, BORNE_MQTT_PASSWORD and BORNE_APP_KEY, or are
+    asked for.
     """
+    if link == "wifi" and (wifi_ssid is None or mqtt is None):
+        missing = "wifi-ssid" if wifi_ssid is None else "mqtt"
+        raise SettingError(f"{missing}: is missing: a node reports by Wi-Fi unless --link lorawan is given")
     settings = _given(
         kind=kind,
         name=name,
@@ -62,28 +83,65 @@ def provision(
         link=link,
         wifi_ssid=wifi_ssid,
         ntp_host=ntp_host,
+        region=region,
+        fair_use_s=fair_use_s,
+        antenna_dbi=antenna_dbi,
         bays=bays,
         withheld_bays=None if withheld_bays is None else _numbers("withheld_bays", withheld_bays),
         refractory_s=refractory_s,
         depth_mm=depth_mm,
         offset_mm=offset_mm,
-        **broker(mqtt),
+        **(broker(mqtt) if mqtt is not None else {}),
+        **_identity(link, dev_eui, join_eui),
     )
     # Before anybody is asked for a password.
     check_settings(settings)
     secrets = credentials.read_table(secrets_file) if secrets_file else {}
     secrets |= _certificates(mqtt_ca, mqtt_cert, mqtt_key)
-    if wifi_open:
-        secrets.pop("wifi_password", None)
+    if link == "lorawan":
+        _app_key(secrets, app_key_file, new_app_key)
     else:
-        _password(secrets, "wifi_password", wifi_password_file, "give --wifi-open where it has none")
-    if settings["mqtt_user"]:
-        _password(secrets, "mqtt_password", mqtt_password_file, "give mqtt:// without a user")
+        _passwords(
+            secrets, wifi_open, wifi_password_file, bool(settings.get("mqtt_user")), mqtt_password_file
+        )
     done = write(port, settings, secrets, None if as_json else _step)
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(done)))
+        return
+    by_radio = f"; DevEUI {settings['dev_eui'].upper()}" if link == "lorawan" else ""
+    typer.echo(
+        f"{done.port}: {done.kind} node {done.name} is provisioned; settings {done.digest[:8]}{by_radio}"
+    )
+
+
+def _identity(link: str, dev_eui: str | None, join_eui: str | None) -> dict[str, Any]:
+    """The EUIs as settings; a LoRaWAN node without a DevEUI gets a new one."""
+    if dev_eui is None and link == "lorawan":
+        dev_eui = lorawan.new_dev_eui()
+    given = _given(dev_eui=dev_eui, join_eui=join_eui)
+    return {name: lorawan.eui(name, value) for name, value in given.items()}
+
+
+def _app_key(secrets: dict[str, bytes], file: Path | None, new: Path | None) -> None:
+    if new is None:
+        _password(secrets, "app_key", file, "give --new-app-key FILE for a new one")
+    elif file is not None or "app_key" in secrets:
+        raise SettingError("new_app_key: there is a key already: give one or the other")
     else:
-        typer.echo(f"{done.port}: {done.kind} node {done.name} is provisioned; settings {done.digest[:8]}")
+        secrets["app_key"] = lorawan.new_app_key()
+        # Before the node has it: a key that only the node knows is of no use to anybody.
+        lorawan.keep(new, secrets["app_key"])
+
+
+def _passwords(
+    secrets: dict[str, bytes], wifi_open: bool, wifi: Path | None, user: bool, mqtt: Path | None
+) -> None:
+    if wifi_open:
+        secrets.pop("wifi_password", None)
+    else:
+        _password(secrets, "wifi_password", wifi, "give --wifi-open where it has none")
+    if user:
+        _password(secrets, "mqtt_password", mqtt, "give mqtt:// without a user")
 
 
 def _given(**settings: Any) -> dict[str, Any]:

@@ -27,6 +27,9 @@ def street(
     days: Annotated[float, typer.Option("--days", help="Days to play; may be a fraction.")] = 1.0,
     seed: Annotated[int, typer.Option("--seed", help="The same seed plays the same street.")] = 7,
     nodes: Annotated[int, typer.Option("--nodes", help="1 to 50: parking, light, fill, and again.")] = 3,
+    link: Annotated[
+        str | None, typer.Option("--link", help="wifi or lorawan for all; without it LoRaWAN, one by Wi-Fi.")
+    ] = None,
     plain: Annotated[
         bool, typer.Option("--plain", help="Lines for a pipe, as when the output is no terminal.")
     ] = False,
@@ -50,14 +53,15 @@ def street(
         raise UserError(f"street: needs {error.name}: install borne[street]") from None
     if svg and not svg.absolute().parent.is_dir():
         raise UserError(f"svg: there is no folder {svg.parent}")
-    with closing(library.play(seed, days, nodes, folder=keep)) as events:
+    if link is None and not library.is_available():
+        print("borne: street: pamoja-gateway is not there: all nodes report by Wi-Fi", file=sys.stderr)
+    with closing(library.play(seed, days, nodes, link=link, folder=keep)) as events:
         picture = Picture(world.assets(seed, nodes), days)
         watched = picture.watch(events)
         if as_json:
             _json(watched)
         elif plain or not sys.stdout.isatty():
-            print(picture.opening(seed), flush=True)
-            _plain(picture, watched)
+            _plain(picture, watched, picture.opening(seed))
         else:
             _live(picture, watched)
     if svg:
@@ -73,8 +77,12 @@ def _json(events: Iterable[Event]) -> None:
             print(json.dumps(found, ensure_ascii=False), flush=True)
 
 
-def _plain(picture: Picture, events: Iterable[Event]) -> None:
+def _plain(picture: Picture, events: Iterable[Event], opening: str) -> None:
+    """`opening` is printed with the first event: who then presses Ctrl-C meets a street that can be taken down."""
     for event in events:
+        if opening:
+            print(opening, flush=True)
+            opening = ""
         line = picture.line(event)
         if line is not None:
             print(line, flush=True)

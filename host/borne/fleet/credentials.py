@@ -53,6 +53,14 @@ def prepare(settings: Mapping[str, Any], given: Mapping[str, bytes]) -> dict[str
 
 
 def _check_together(settings: Mapping[str, Any], secrets: Mapping[str, bytes]) -> None:
+    by_radio = settings["link"] == "lorawan"
+    for name in secrets:
+        if (name == "app_key") != by_radio:
+            raise SettingError(f"{name}: is no secret of a {settings['link']} node")
+    if by_radio:
+        if not secrets:
+            raise SettingError("app_key: is missing: a LoRaWAN node joins with it")
+        return
     if settings["mqtt_tls"] and "mqtt_ca" not in secrets:
         raise SettingError(
             "mqtt_ca: is missing: with TLS the node checks the broker against this CA certificate"
@@ -104,12 +112,23 @@ def _key(value: bytes) -> bytes:
     return key.private_bytes(Encoding.DER, PrivateFormat.TraditionalOpenSSL, NoEncryption())
 
 
+def _app_key(value: bytes) -> bytes:
+    digits = value.translate(None, b" :-")
+    if len(digits) != 32 or digits.translate(None, b"0123456789abcdefABCDEF"):
+        raise SettingError("app_key: must have 32 hexadecimal digits")
+    key = bytes.fromhex(digits.decode())
+    if len(set(key)) == 1:
+        raise SettingError("app_key: is no key but one byte over and over; make one with --new-app-key")
+    return key
+
+
 _FORMS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
     "wifi_password": _wifi_password,
     "mqtt_password": lambda value: value,
     "mqtt_ca": _certificate("mqtt_ca"),
     "mqtt_cert": _certificate("mqtt_cert"),
     "mqtt_key": _key,
+    "app_key": _app_key,
 }
 
 

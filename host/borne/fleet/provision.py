@@ -16,8 +16,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from borne import radio
 from borne.boards import unknown
 from borne.errors import BorneError, ReadBackError, ReplError, SettingError
+from borne.flashing.node import BOARD_FILE
 from borne.flashing.repl import Repl
 from borne.fleet import credentials
 from borne_node import secrets as node_secrets
@@ -98,6 +100,9 @@ def _refuse_unknown(settings: Mapping[str, Any]) -> None:
     for name in settings:
         if name not in known:
             raise SettingError(f"setting {unknown(name, node_settings.NAMES)}")
+    region = settings.get("region")
+    if isinstance(region, str) and region not in node_settings.REGIONS:
+        raise SettingError(f"region: {unknown(region, node_settings.REGIONS)}")
     kind = settings.get("kind")
     if isinstance(kind, str) and kind not in node_settings.KINDS:
         raise SettingError(f"kind: {unknown(kind, node_settings.KINDS)}")
@@ -123,6 +128,8 @@ def provision(
     tell("connect")
     with Repl(port) as board, _running_again(board):
         version = _firmware(board)
+        if complete["link"] == "lorawan":
+            _check_radio(board, complete["region"])
         old = _slot_in_use(board)
         complete["slot"] = _other(old) if old else SLOTS[0]
         tell("secrets")
@@ -172,6 +179,25 @@ def _firmware(board: Repl) -> str:
             f"this borne writes form {node_settings.VERSION}: flash the board again (borne flash)"
         )
     return str(found["borne_node"])
+
+
+def _check_radio(board: Repl, region: str) -> None:
+    """Refuse a LoRaWAN node on a board that has no radio, or one for other frequencies."""
+    try:
+        names = json.loads(board.read_file(BOARD_FILE) or b"{}")
+    except ValueError:
+        names = {}
+    if "radio" not in names:
+        raise SettingError(
+            f"link: the board on {board.port} ({names.get('board', 'of no board file')}) has no LoRa radio"
+        )
+    first, last = radio.span_mhz(region)
+    low, high = names.get("radio_low_mhz", 0), names.get("radio_high_mhz", last)
+    if not low <= first <= last <= high:
+        raise SettingError(
+            f"region: {region} lies at {first:g} to {last:g} MHz; the radio of {names['board']} is built for "
+            f"{low} to {high} MHz"
+        )
 
 
 def _slot_in_use(board: Repl) -> str | None:

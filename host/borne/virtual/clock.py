@@ -94,6 +94,11 @@ class SimClock:
         self.now_us = max(self.now_us, due_us)
         return True
 
+    def hasten(self, sleeper: Sleeper) -> None:
+        """Called when `sleeper` has become due earlier because of what the running board does: it may be next."""
+        if sleeper.due_us is not None:
+            self._horizon = min(self._horizon, (sleeper.due_us, sleeper.number))
+
     def seconds_until(self, due_us: int) -> float | None:
         """Real seconds until then: unknown, somebody has to run the clock."""
         return None

@@ -171,14 +171,21 @@ class Peripherals:
             pin.mode = mode
         pin.pull = pull if pull >= 0 else pin.pull
         if value >= 0:
-            pin.driven = value
+            self._drive(number, value, now_us)
         return b"", _PIN_US
+
+    def _drive(self, number: int, level: int, now_us: int) -> None:
+        pin = self.pins.setdefault(number, _Pin())
+        changed, pin.driven = level != pin.driven, level
+        follower = self._wiring.outputs.get(number)
+        if changed and follower is not None:
+            follower(level, now_us)
 
     def _pin_get(self, data: bytes, now_us: int) -> tuple[bytes, int]:
         return bytes((self.level(data[0], now_us),)), _PIN_US
 
     def _pin_set(self, data: bytes, now_us: int) -> tuple[bytes, int]:
-        self.pins.setdefault(data[0], _Pin()).driven = data[1]
+        self._drive(data[0], data[1], now_us)
         return b"", _PIN_US
 
     def _pin_irq(self, data: bytes, now_us: int) -> tuple[bytes, int]:

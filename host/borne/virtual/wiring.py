@@ -33,6 +33,7 @@ class Wiring:
 
     `spi`: chips with their chip-select pin, {number: {pin: chip}}; the one whose pin is low answers.
     `adc`: volts at a pin as a function of seconds since 1970.
+    `outputs`: what follows a pin that the board drives, called with the level and the time in microseconds.
     """
 
     i2c: Mapping[int | tuple[int, int], Sequence[I2cChip]] = field(default_factory=dict)
@@ -40,3 +41,4 @@ class Wiring:
     pins: Mapping[int, PinSource] = field(default_factory=dict)
     adc: Mapping[int, Callable[[float], float]] = field(default_factory=dict)
     spi: Mapping[int, Mapping[int, SpiChip]] = field(default_factory=dict)
+    outputs: Mapping[int, Callable[[int, int], None]] = field(default_factory=dict)

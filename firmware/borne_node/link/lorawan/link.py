@@ -80,11 +80,16 @@ class LoraWanLink:
     def _join(self):
         return self._mac.join(*[self._identity[name] for name in _OTAA])
 
-    def time(self):
-        """Unix time in seconds from the network, by an empty uplink if need be; None when it does not tell."""
+    def time(self, reports=0):
+        """Unix time in seconds from the network, or None when it does not tell (yet).
+
+        The question takes a byte of an uplink: of the first of the `reports` that follow, or of an empty one.
+        """
         mac = self._mac
         if mac.time is None:
             mac.ask_time()
+            if reports:
+                return None
             try:
                 mac.poll()
             except NotBefore:
@@ -96,6 +101,10 @@ class LoraWanLink:
         # Once only: the ticks wrap, and a later caller wants the time of then.
         mac.time = None
         return seconds + (passed + 500) // 1000
+
+    def rate(self):
+        """(SF, Hz, most bytes) of the next uplink, or None before the first `open`."""
+        return self._mac.rate() if self._mac else None
 
     def room(self):
         """Most bytes that the next `send` can carry. Needs open()."""

@@ -172,6 +172,11 @@ class Mac:
         owed = len(self.requests.owed())
         return max(0, room - owed) if owed <= _FOPTS else room
 
+    def rate(self):
+        """(SF, Hz, most bytes) that the next uplink is sent with, no answer owed counted."""
+        rate = self._rate()
+        return self._plan.rate(rate) + (self._most(),)
+
     def send(self, port, payload, confirmed=False):
         """Send `payload` on `port` (1 to 223). Returns a Downlink for the application, or None.
 

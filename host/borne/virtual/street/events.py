@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from borne.decoding.listen import Heard
+from borne.virtual.street.network import Radio
 from borne.virtual.street.summary import Summary
 from borne.virtual.world import Asset
 
@@ -35,11 +36,15 @@ class Ready:
 
 @dataclass(frozen=True)
 class Reported:
-    """A message of a node arrived on the broker at `received` (unix seconds of simulated time)."""
+    """A message of a node arrived on the broker or the network server at `received` (unix seconds, simulated time).
+
+    `radio` is the node's traffic on the air so far, None for one with Wi-Fi.
+    """
 
     asset: Asset
     received: int
     heard: Heard
+    radio: Radio | None = None
 
 
 @dataclass(frozen=True)

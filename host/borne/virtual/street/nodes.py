@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,8 +11,11 @@ from borne.boards import Board
 from borne.errors import BoardError
 from borne.virtual.silicon import I2cChip
 from borne.virtual.silicon.a02yyuw import A02YYUW
+from borne.virtual.silicon.lora_air import Transceiver
 from borne.virtual.silicon.pir import Pir
 from borne.virtual.silicon.qmc5883l import QMC5883L
+from borne.virtual.silicon.sx126x import SX126x
+from borne.virtual.silicon.sx127x import SX127x
 from borne.virtual.silicon.tca9548a import TCA9548A
 from borne.virtual.silicon.veml7700 import VEML7700
 from borne.virtual.wiring import Wiring
@@ -21,7 +25,7 @@ from borne.virtual.world.light import HOLD_S
 
 SSID = "rue-des-Lilas"
 # What borne_node/hardware.py opens.
-_I2C, _UART = 0, 1
+_I2C, _UART, _SPI = 0, 1, 1
 # A lithium cell in the middle of its life; it does not run down within days.
 _CELL_V = 3.9
 
@@ -59,10 +63,46 @@ def _magnetometers(asset: ParkingRow, noise: Callable[[str], int]) -> I2cChip:
     return chips[0] if asset.bays == 1 else TCA9548A([[chip] for chip in chips])
 
 
+def radio(board: Board) -> Transceiver:
+    """The LoRa chip of a board. Raises BoardError where it has none."""
+    if board.radio is None:
+        raise BoardError(f"{board.name}: has no LoRa radio")
+    return SX127x() if board.radio.chip == "sx1276" else SX126x(tcxo=board.radio.tcxo_mv is not None)
+
+
+def with_radio(wiring: Wiring, board: Board, chip: Transceiver) -> Wiring:
+    """The same with a LoRa chip on its SPI bus and pins."""
+    pins = board.pins
+    if pins.lora_cs is None or pins.lora_reset is None:
+        raise BoardError(f"{board.name}: has no pins for a LoRa chip")
+    assert isinstance(chip, SX127x | SX126x)
+    busy = {pins.lora_busy: chip} if isinstance(chip, SX126x) and pins.lora_busy is not None else {}
+    return replace(
+        wiring,
+        spi={_SPI: {pins.lora_cs: chip}},
+        outputs={pins.lora_reset: chip.reset},
+        pins={**wiring.pins, **busy},
+    )
+
+
+def dev_eui(seed: int, asset: Asset) -> str:
+    """Locally administered, like the MAC."""
+    return (bytes([0x02]) + dice(seed, asset.name, "dev_eui").randbytes(7)).hex()
+
+
 def settings(asset: Asset, host: str, port: int) -> dict[str, Any]:
     """What provisioning writes to the asset's node, for a broker at host and port."""
-    common: dict[str, Any] = {"name": asset.name, "kind": asset.kind, "place": asset.place}
-    common |= {"wifi_ssid": SSID, "mqtt_host": host, "mqtt_port": port, "mqtt_user": asset.name}
+    way = {"wifi_ssid": SSID, "mqtt_host": host, "mqtt_port": port, "mqtt_user": asset.name}
+    return _settings(asset, way)
+
+
+def radio_settings(asset: Asset, dev_eui: str) -> dict[str, Any]:
+    """The same for a LoRaWAN node."""
+    return _settings(asset, {"link": "lorawan", "dev_eui": dev_eui})
+
+
+def _settings(asset: Asset, way: dict[str, Any]) -> dict[str, Any]:
+    common: dict[str, Any] = {"name": asset.name, "kind": asset.kind, "place": asset.place} | way
     if isinstance(asset, ParkingRow):
         return common | {"bays": asset.bays}
     if isinstance(asset, LampPost):

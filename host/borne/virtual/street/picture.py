@@ -21,6 +21,7 @@ from borne.decoding.listen import Shown, shown
 from borne.errors import UserError
 from borne.virtual import world
 from borne.virtual.street.events import Ended, Event, Passed, Progress, Ready, Reported
+from borne.virtual.street.network import Radio
 from borne.virtual.street.summary import Line, Measure, Summary
 from borne.virtual.world import Asset
 from borne_node.privacy import policy
@@ -33,6 +34,9 @@ _PROFILES: dict[int, str] = {row.port: row.profile for row in _ROWS}
 _AROUND = 6
 _SVG_WIDTH = 100
 _BAR_WIDTH = 24
+# Below, the table leaves out the bytes of the last frame and shortens its bars.
+_WIDE = 100
+_NARROW_BAR = 6
 _WRAP = 100
 
 
@@ -47,6 +51,7 @@ class _Row:
     frames: int = 0
     bytes: int = 0
     last: Reported | None = None
+    radio: Radio | None = None
 
 
 class Picture:
@@ -73,6 +78,7 @@ class Picture:
             case Reported(asset, received, heard):
                 row = self._rows[asset.name]
                 row.frames, row.bytes = row.frames + 1, row.bytes + len(heard.payload)
+                row.radio = event.radio
                 self._now = received
                 # Health comes once a day and would hide what the node is there for.
                 if heard.port != schema.HEALTH or row.last is None:
@@ -98,7 +104,8 @@ class Picture:
                 if heard.report is None:
                     return listen.line(heard, received).plain
                 head = f"{_clock(received)}  {asset.name:<10}  {heard.report.kind:<12}"
-                return f"{head}  {listen.marked(self._shown(event)).plain}  {len(heard.payload)} B"
+                by_radio = f", SF{event.radio.sf}" if event.radio else ""
+                return f"{head}  {listen.marked(self._shown(event)).plain}  {len(heard.payload)} B{by_radio}"
             case Ended(summary):
                 return "\n".join(["", *words(summary)])
         return None
@@ -116,7 +123,8 @@ class Picture:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         room = max(3, (options.height or console.height) - _AROUND) if self._summary is None else None
-        parts: list[RenderableType] = [self._title(), self._table(room), legend()]
+        wide = options.max_width >= _WIDE
+        parts: list[RenderableType] = [self._title(), self._table(room, wide), legend()]
         if self._summary is not None:
             parts += ["", _table_of(self._summary), Text(_notes(self._summary), "dim")]
         yield Group(*parts)
@@ -129,34 +137,37 @@ class Picture:
         title.add_row(Text("rue des Lilas", "bold"), Text(state), ProgressBar(1.0, share, _BAR_WIDTH))
         return title
 
-    def _table(self, room: int | None) -> Table:
+    def _table(self, room: int | None, wide: bool) -> Table:
         table = Table(box=box.SIMPLE_HEAD, expand=True, pad_edge=False)
         table.add_column("asset", no_wrap=True, style="bold")
         table.add_column("kind", no_wrap=True)
         table.add_column("sent", no_wrap=True)
         table.add_column("released values", ratio=1)
-        table.add_column("bytes", justify="right", no_wrap=True)
-        table.add_column("frames", justify="right", no_wrap=True)
+        numbers = (*["bytes"] * wide, "frames", "link", "air s", "duty")
+        for name in numbers:
+            table.add_column(name, justify="right", no_wrap=True)
         rows = list(self._rows.items())
         for name, row in rows[:room]:
-            table.add_row(name, row.kind, *self._cells(row))
+            sent, values, *cells = self._cells(row, wide)
+            table.add_row(name, row.kind, sent, values, *cells[-len(numbers) :])
         if room is not None and len(rows) > room:
-            table.add_row("...", "", "", Text(f"and {len(rows) - room} more", "dim"), "", "")
+            table.add_row("...", "", "", Text(f"and {len(rows) - room} more", "dim"), *[""] * len(numbers))
         return table
 
-    def _cells(self, row: _Row) -> tuple[RenderableType, ...]:
+    def _cells(self, row: _Row, wide: bool) -> tuple[RenderableType, ...]:
         if row.last is not None:
             heard = row.last.heard
             values = listen.marked(self._shown(row.last, brief=True))
             if heard.report is None:
                 values = Text(f"not decoded: {heard.reason}", "red")
             sent = time.strftime("%H:%M", time.gmtime(row.last.received))
-            return sent, values, str(len(heard.payload)), str(row.frames)
+            return sent, values, str(len(heard.payload)), str(row.frames), *_radio_cells(row.radio)
         if row.ready is not None:
-            return "", Text("provisioned and read back; no report yet", "dim"), "", "0"
+            return "", Text("provisioned and read back; no report yet", "dim"), "", "0", "", "", ""
         bar = Table.grid(padding=(0, 1))
-        bar.add_row(f"{row.step:<9}", ProgressBar(1.0, row.fraction, _BAR_WIDTH), f"{row.fraction:>4.0%}")
-        return "", bar, "", ""
+        length = _BAR_WIDTH if wide else _NARROW_BAR
+        bar.add_row(f"{row.step:<9}", ProgressBar(1.0, row.fraction, length), f"{row.fraction:>4.0%}")
+        return "", bar, *5 * [""]
 
     def _shown(self, event: Reported, *, brief: bool = False) -> Iterator[Shown]:
         """Values for people. `brief` leaves out those that nothing measures."""
@@ -170,6 +181,13 @@ class Picture:
                 yield replace(one, name="settings", text="as provisioned" if right else "not as provisioned")
             elif not (brief and one.mark == "unknown"):
                 yield one
+
+
+def _radio_cells(radio: Radio | None) -> tuple[str, str, str]:
+    """SF, seconds of airtime so far, fullest hour as a share of what the law allows."""
+    if radio is None:
+        return "Wi-Fi", "", ""
+    return f"SF{radio.sf}", f"{radio.airtime_s:.1f}", f"{radio.duty:.1%}"
 
 
 def legend() -> Text:
@@ -187,7 +205,10 @@ def words(summary: Summary) -> list[str]:
     lines = [_heading(summary)]
     for line in summary.lines:
         lines.append(f"  {line.asset.name:<10}  {_traffic(line, summary.days)}")
+        if line.radio:
+            lines.append(f"{'':14}{_on_the_air(line.radio, summary.days)}")
         lines += [f"{'':14}{sentence}" for sentence in map(_sentence, line.measures)]
+    lines += [f"  against the law: {what}" for what in summary.broken]
     return [*lines, "", *wrap(_notes(summary), _WRAP)]
 
 
@@ -200,9 +221,12 @@ def _table_of(summary: Summary) -> Table:
     table.add_column("released, against the truth", ratio=1)
     for line in summary.lines:
         sentences = Text("\n").join([Text(_sentence(one)) for one in line.measures])
-        table.add_row(
-            Text(line.asset.name, "bold"), sentences.append(f"\n{_traffic(line, summary.days)}", "dim")
-        )
+        sentences.append(f"\n{_traffic(line, summary.days)}", "dim")
+        if line.radio:
+            sentences.append(f"\n{_on_the_air(line.radio, summary.days)}", "dim")
+        table.add_row(Text(line.asset.name, "bold"), sentences)
+    for what in summary.broken:
+        table.add_row(Text("law", "bold red"), Text(what, "red"))
     return table
 
 
@@ -222,6 +246,14 @@ def _traffic(line: Line, days: float) -> str:
     ]
     parts += [f"{line.faults} faults"] * bool(line.faults)
     return ", ".join(parts + [f"{line.undecodable} not decoded"] * bool(line.undecodable))
+
+
+def _on_the_air(radio: Radio, days: float) -> str:
+    joins = "joined once" if radio.joins == 1 else f"joined {radio.joins} times"
+    return (
+        f"LoRaWAN: {joins}, {radio.heard} of {radio.frames} frames heard, SF{radio.sf} in the end, "
+        f"{radio.airtime_s / days:.1f} s of airtime a day, fullest hour {radio.duty:.1%} of the law's limit"
+    )
 
 
 def _sentence(one: Measure) -> str:

@@ -6,10 +6,10 @@ import queue
 import secrets
 import tempfile
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,17 +19,21 @@ from borne.decoding.listen import Broker, Subscriber
 from borne.errors import BrokerError, DeviceError, UserError
 from borne.flashing import esptool, node
 from borne.flashing.image import Region
+from borne.fleet import lorawan
 from borne.fleet.provision import Provisioned, check, provision
 from borne.virtual import world
 from borne.virtual.board import VirtualBoard
 from borne.virtual.broker import EmbeddedBroker
 from borne.virtual.clock import SimClock
-from borne.virtual.street import nodes
+from borne.virtual.street import network, nodes
 from borne.virtual.street.events import Ended, Event, Passed, Progress, Ready, Reported
 from borne.virtual.street.summary import Summary, Tally
-from borne.virtual.world import Asset
+from borne.virtual.wiring import Wiring
+from borne.virtual.world import Asset, LampPost
 
+# The boards of Wi-Fi and of LoRaWAN nodes.
 BOARD = "esp32-devkitc"
+RADIO_BOARD = "ttgo-lora32-v21"
 MOST_DAYS = 366
 
 _DAY_S = 86_400
@@ -47,6 +51,8 @@ _BOOTED = b"waiting 3 s for a host"
 _BOOT_S = 3.0
 # Seconds from the start until all nodes are in place: more than provisioning takes of simulated time.
 _MOUNTED_S = 60.0
+# The last line of the boot ROM and of the second-stage bootloader.
+_LEFT_LOADER = b"entry 0x"
 # The names of the steps that borne.fleet.provision tells.
 _PROVISION_STEPS = ("connect", "secrets", "settings")
 
@@ -61,6 +67,7 @@ class _Stopped(Exception):
 @dataclass(frozen=True)
 class _Node:
     asset: Asset
+    kind: Board
     board: VirtualBoard
     settings: dict[str, Any]
     secrets: dict[str, bytes]
@@ -72,9 +79,9 @@ class _Street:
 
     seed: int
     assets: tuple[Asset, ...]
-    board: Board
-    regions: Sequence[Region]
+    kinds: Mapping[str, tuple[Board, Sequence[Region]]]
     broker: EmbeddedBroker
+    network: network.Network | None
     clock: SimClock
     folder: Path
 
@@ -84,35 +91,58 @@ def play(
     days: float = 1.0,
     count: int = 3,
     *,
+    link: str | None = None,
     folder: Path | None = None,
-    board: str = BOARD,
     image: Path | None = None,
 ) -> Generator[Event, None, None]:
     """Play `count` nodes (1 to 50) for so many days (up to 366) and tell what happens.
 
-    Flash files go into `folder` and stay there, or into a temporary one. Whatever ends it - its end, an
-    error, the generator's close, Ctrl-C - leaves nothing running. What cannot be played is refused by this
-    call itself: UserError, ImageError. DeviceError and its kind come while it plays.
+    `link`: "wifi" or "lorawan" for all, None as `links` has it. Flash files go into `folder` and stay there, or into
+    a temporary one. Whatever ends it - its end, an error, the generator's close, Ctrl-C - leaves nothing running.
+    What cannot be played is refused by this call itself: UserError, ImageError. DeviceError and its kind come while
+    it plays.
     """
     _check(days, count, folder)
-    loaded = boards.load(board)
-    return _play(seed, days, count, folder, loaded, node.regions(loaded, image))
+    assets = world.assets(seed, count)
+    ways = links(assets, link)
+    kinds = {way: boards.load(RADIO_BOARD if way == "lorawan" else BOARD) for way in set(ways.values())}
+    made_of = {way: (kind, node.regions(kind, image)) for way, kind in kinds.items()}
+    return _play(seed, days, assets, ways, folder, made_of)
 
 
 def _play(
-    seed: int, days: float, count: int, folder: Path | None, loaded: Board, regions: Sequence[Region]
+    seed: int,
+    days: float,
+    assets: tuple[Asset, ...],
+    ways: Mapping[str, str],
+    folder: Path | None,
+    kinds: Mapping[str, tuple[Board, Sequence[Region]]],
 ) -> Generator[Event, None, None]:
     with ExitStack() as stack:
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="borne-street-")))
         broker = stack.enter_context(EmbeddedBroker())
-        street = _Street(
-            seed, world.assets(seed, count), loaded, regions, broker, SimClock(world.START), folder
-        )
+        clock = SimClock(world.START)
+        radio = network.Network(seed, clock, stack) if "lorawan" in kinds else None
+        street = _Street(seed, assets, kinds, broker, radio, clock, folder)
         subscriber = stack.enter_context(_subscriber(broker))
-        made = [_node(street, asset, stack) for asset in street.assets]
+        made = [_node(street, asset, ways[asset.name], stack) for asset in assets]
         yield from _prepare(street, made)
         yield from _run(street, made, subscriber, world.START + round(days * _DAY_S))
+
+
+def links(assets: Sequence[Asset], link: str | None = None) -> dict[str, str]:
+    """How each asset reports, by its name: all by `link`, or all by LoRaWAN but the first lamp, which has mains power
+    and takes Wi-Fi. By Wi-Fi alone where there is no network server (network.is_available). Raises UserError.
+    """
+    if link not in (None, "wifi", "lorawan"):
+        raise UserError(f"link: {link!r} is unknown; there is: wifi, lorawan")
+    if link == "lorawan" and not network.is_available():
+        raise UserError("link: LoRaWAN needs pamoja-gateway, which has no wheel for this platform; use wifi")
+    if link is not None or not network.is_available():
+        return {asset.name: link or "wifi" for asset in assets}
+    lamp = next((asset.name for asset in assets if isinstance(asset, LampPost)), None)
+    return {asset.name: "wifi" if asset.name == lamp else "lorawan" for asset in assets}
 
 
 def _check(days: float, count: int, folder: Path | None) -> None:
@@ -134,26 +164,50 @@ def _subscriber(broker: EmbeddedBroker) -> Subscriber:
     return Subscriber(Broker(broker.host, broker.port, user="street"), password)
 
 
-def _node(street: _Street, asset: Asset, stack: ExitStack) -> _Node:
-    """A bare board for an asset, with an account at the broker; nothing is powered yet."""
-    wifi, mqtt = secrets.token_urlsafe(), secrets.token_urlsafe()
-    street.broker.allow(asset.name, mqtt)
+def _node(street: _Street, asset: Asset, way: str, stack: ExitStack) -> _Node:
+    """A bare board for an asset, with an account at the broker or the network server; nothing is powered yet."""
+    kind = street.kinds[way][0]
+    wiring = nodes.wiring(street.seed, asset, kind, world.START)
+    points: dict[str, str] = {}
+    if way == "lorawan":
+        given, hidden, wiring = _by_radio(street, asset, kind, wiring)
+    else:
+        given, hidden = _by_wifi(street, asset, points)
     folder = street.folder / asset.name
     folder.mkdir(parents=True, exist_ok=True)
     board = VirtualBoard(
         folder,
-        chip=street.board.chip,
-        flash_size=street.board.flash_bytes,
+        chip=kind.chip,
+        flash_size=kind.flash_bytes,
         mac=nodes.mac(street.seed, asset),
-        wiring=nodes.wiring(street.seed, asset, street.board, world.START),
+        wiring=wiring,
         clock=street.clock,
         entropy_seed=nodes.number_of(street.seed, asset, "entropy"),
-        access_points={nodes.SSID: wifi},
+        access_points=points,
         patience=_PATIENCE_S,
     )
+    return _Node(asset, kind, stack.enter_context(board), check(given, hidden)[0], hidden)
+
+
+def _by_wifi(
+    street: _Street, asset: Asset, points: dict[str, str]
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Settings and secrets of a node that gets an account at the broker."""
+    wifi, mqtt = secrets.token_urlsafe(), secrets.token_urlsafe()
+    street.broker.allow(asset.name, mqtt)
+    points[nodes.SSID] = wifi
     given = nodes.settings(asset, street.broker.host, street.broker.port)
-    hidden = {"wifi_password": wifi.encode(), "mqtt_password": mqtt.encode()}
-    return _Node(asset, stack.enter_context(board), check(given, hidden)[0], hidden)
+    return given, {"wifi_password": wifi.encode(), "mqtt_password": mqtt.encode()}
+
+
+def _by_radio(
+    street: _Street, asset: Asset, kind: Board, wiring: Wiring
+) -> tuple[dict[str, Any], dict[str, bytes], Wiring]:
+    """Settings and secrets of a node that is registered at the network server, and its radio."""
+    assert street.network is not None
+    eui, key, chip = nodes.dev_eui(street.seed, asset), lorawan.new_app_key(), nodes.radio(kind)
+    street.network.add(street.assets.index(asset), asset.name, chip, eui, key)
+    return nodes.radio_settings(asset, eui), {"app_key": key}, nodes.with_radio(wiring, kind, chip)
 
 
 def _prepare(street: _Street, made: Sequence[_Node]) -> Generator[Event, None, None]:
@@ -214,9 +268,12 @@ def _watch(result: Future[_T], told: queue.Queue[Progress]) -> Iterator[Event]:
 
 def _flash(street: _Street, one: _Node, tell: _Tell) -> esptool.Flashed:
     one.board.power_on()
-    return esptool.flash(
-        one.board.port, street.board, street.regions, progress=lambda fraction: tell("flash", fraction)
-    )
+    kind, regions = street.kinds[one.settings["link"]]
+    done = esptool.flash(one.board.port, kind, regions, progress=lambda fraction: tell("flash", fraction))
+    # The board leaves its loader when it notices that esptool has hung up, and time must not pass before.
+    one.board.wait_for(_LEFT_LOADER)
+    one.board.power_on()
+    return done
 
 
 def _provision(one: _Node, tell: _Tell) -> Provisioned:
@@ -240,19 +297,23 @@ def _last(board: VirtualBoard) -> str:
 
 def _run(street: _Street, made: Sequence[_Node], subscriber: Subscriber, end: int) -> Iterator[Event]:
     tallies = {one.asset.name: Tally(one.asset, one.settings, world.START, end) for one in made}
-    arrivals = _Arrivals(street.broker, subscriber)
+    arrivals, radio = _Arrivals(street.broker, subscriber), street.network
     for until in [*range(world.START + _SLICE_S, end, _SLICE_S), end]:
         while street.clock.step(until * 1_000_000):
-            for heard in arrivals.new():
-                now, tally = int(street.clock.now), tallies[heard.name]
+            news = [(heard, int(street.clock.now)) for heard in arrivals.new()]
+            for heard, now in [*news, *(radio.arrived() if radio else ())]:
+                tally = tallies[heard.name]
                 tally.add(now, heard)
-                yield Reported(tally.asset, now, heard)
+                yield Reported(tally.asset, now, heard, radio.radio(heard.name) if radio else None)
         street.clock.run_until(until)
         yield Passed(until)
     for one in made:
         one.board.power_off()
-    lines = tuple(tally.line() for tally in tallies.values())
-    yield Ended(Summary(street.seed, (end - world.START) / _DAY_S, lines))
+    lines = tuple(
+        replace(tally.line(), radio=radio.radio(name) if radio else None) for name, tally in tallies.items()
+    )
+    broken = radio.broken if radio else ()
+    yield Ended(Summary(street.seed, (end - world.START) / _DAY_S, lines, broken))
 
 
 class _Arrivals:

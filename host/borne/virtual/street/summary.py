@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from borne.decoding.listen import Heard
 from borne.decoding.report import SUPPRESSED, Report, Value
+from borne.virtual.street.network import Radio
 from borne.virtual.world import Asset, Container, LampPost, ParkingRow
 from borne_node.privacy import policy
 from borne_node.report import schema
@@ -68,15 +69,17 @@ class Line:
     faults: int
     undecodable: int
     measures: tuple[Measure, ...]
+    radio: Radio | None = None
 
 
 @dataclass(frozen=True)
 class Summary:
-    """`days` may be a fraction; `lines` in the order of the street."""
+    """`days` may be a fraction; `lines` in the order of the street. `broken`: frames against the law of the band."""
 
     seed: int
     days: float
     lines: tuple[Line, ...]
+    broken: tuple[str, ...] = ()
 
     @property
     def frames_a_day(self) -> float:
