@@ -2,9 +2,6 @@
 
 from gated import MIDNIGHT, Entropy, Light, Street, cars
 
-from borne_node.privacy import policy
-from borne_node.privacy.drbg import Drbg
-from borne_node.privacy.noise import Sampler
 from borne_node.report.schema import SUPPRESSED
 
 BROKEN = {

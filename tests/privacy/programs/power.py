@@ -10,7 +10,6 @@ from disk import FlashDisk
 from net import FakeNet, FakeSocket
 from store import FakeStore
 
-from borne_node.privacy import policy
 from borne_node.report import codec, schema
 from borne_node.sealed import unseal
 

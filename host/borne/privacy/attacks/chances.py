@@ -35,7 +35,11 @@ SMALL_GENERATOR = (
     ),
 )
 UNTESTED_SOURCE = (
-    Patch("privacy/drbg.py", "    return (\n        len(raw) == _RAW\n", "    return True or (\n        len(raw) == _RAW\n"),
+    Patch(
+        "privacy/drbg.py",
+        "    return (\n        len(raw) == _RAW\n",
+        "    return True or (\n        len(raw) == _RAW\n",
+    ),
 )
 
 Words = npt.NDArray[np.uint32]
@@ -56,7 +60,8 @@ def randomness(lab: Laboratory, bits: int) -> Finding:
         "seeds swept",
         "0 surviving seeds; only suppressed frames from broken sources; no `random`",
         0,
-        f"{survivors} seeds survive; {leaking} of {len(told)} broken sources let values out; {len(imports)} weak imports",
+        f"{survivors} seeds survive; {leaking} of {len(told)} broken sources let values out; "
+        f"{len(imports)} weak imports",
         value,
         value == 0 and len(heard["jitter"]) >= _WINDOWS,
         Plot(

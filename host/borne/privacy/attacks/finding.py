@@ -45,4 +45,6 @@ class Finding:
     def line(self) -> str:
         """One line for a terminal."""
         verdict = "holds" if self.held else "BROKEN"
-        return f"{self.attack}: {verdict}; {self.measured} (bound: {self.bound}; {self.samples:,} {self.unit})"
+        return (
+            f"{self.attack}: {verdict}; {self.measured} (bound: {self.bound}; {self.samples:,} {self.unit})"
+        )

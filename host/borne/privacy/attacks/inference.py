@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from math import sqrt, tanh
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from borne.privacy.attacks.finding import Finding, Plot, Series
 from borne.privacy.attacks.laboratory import Laboratory, Patch
-from borne.privacy.attacks.statistics import clopper_pearson, log_ratio_bound
+from borne.privacy.attacks.statistics import log_ratio_bound
 from borne_node.privacy import policy
 
 # One chance in a thousand that a build which keeps its promise is accused.
@@ -17,6 +18,8 @@ _ERROR = 0.001
 # What the release threshold hides, in the histogram; below every number.
 _HIDDEN = -1
 _SEED = 20_170_208
+# The firmware carries no annotations: this is the type of what is called.
+_row: Callable[[str, str], Any] = policy.row
 
 
 class Pair(NamedTuple):
@@ -24,16 +27,16 @@ class Pair(NamedTuple):
 
     kind: str
     profile: str
-    count: int
+    fewer: int
     more: int
 
     @property
     def epsilon(self) -> float:
-        over, under = policy.row(self.kind, self.profile).epsilon
+        over, under = _row(self.kind, self.profile).epsilon
         return float(over / under)
 
     def __str__(self) -> str:
-        return f"{self.profile} {self.count}/{self.more}"
+        return f"{self.profile} {self.fewer}/{self.more}"
 
 
 # A node watches at most eight bays, so fifty is for the light's count; ten and twelve lie about its threshold.
@@ -106,13 +109,19 @@ def membership(lab: Laboratory, draws: int) -> Finding:
 @lru_cache(maxsize=8)
 def streets(lab: Laboratory, draws: int) -> dict[tuple[str, str, int], tuple[Histogram, Histogram]]:
     """For each count two independent halves of what was released, {value: how often}."""
-    counts = sorted({(p.kind, p.profile, count) for p in PAIRS for count in (p.count, p.more)})
+    counts = sorted({(p.kind, p.profile, count) for p in PAIRS for count in (p.fewer, p.more)})
     tasks = [(*each, half) for each in counts for half in (0, 1)]
 
     def draw(task: tuple[str, str, int, int]) -> Histogram:
         kind, profile, count, half = task
         seed = _SEED + 1000 * half + count
-        given = {"kind": kind, "profile": profile, "count": count, "windows": draws // 2, "seed": seed}
+        given: dict[str, Any] = {
+            "kind": kind,
+            "profile": profile,
+            "count": count,
+            "windows": draws // 2,
+            "seed": seed,
+        }
         (told,) = lab.run("windows", **given).told
         return {_HIDDEN if name == "hidden" else int(name): times for name, times in told.items()}
 
@@ -121,14 +130,16 @@ def streets(lab: Laboratory, draws: int) -> dict[tuple[str, str, int], tuple[His
     return {each: (drawn[(*each, 0)], drawn[(*each, 1)]) for each in counts}
 
 
-def _both(found: dict[tuple[str, str, int], tuple[Histogram, Histogram]], pair: Pair, count: int) -> Histogram:
+def _both(
+    found: dict[tuple[str, str, int], tuple[Histogram, Histogram]], pair: Pair, count: int
+) -> Histogram:
     first, second = found[(pair.kind, pair.profile, count)]
     return {value: first.get(value, 0) + second.get(value, 0) for value in {*first, *second}}
 
 
 def _proven(found: dict[tuple[str, str, int], tuple[Histogram, Histogram]], pair: Pair) -> float:
-    one, other = _both(found, pair, pair.count), _both(found, pair, pair.more)
-    events = [(low, high) for low, high in _events(sorted({*one, *other}))]
+    one, other = _both(found, pair, pair.fewer), _both(found, pair, pair.more)
+    events = _events(sorted({*one, *other}))
     error = _ERROR / (2 * len(events) * len(PAIRS))
     bounds = []
     for low, high in events:
@@ -149,13 +160,10 @@ def _hits(histogram: Histogram, low: int, high: int) -> int:
 
 def _advantage(found: dict[tuple[str, str, int], tuple[Histogram, Histogram]], pair: Pair) -> float:
     (learn_one, try_one), (learn_other, try_other) = (
-        found[(pair.kind, pair.profile, count)] for count in (pair.count, pair.more)
+        found[(pair.kind, pair.profile, count)] for count in (pair.fewer, pair.more)
     )
     values = {*learn_one, *learn_other, *try_one, *try_other}
     says_more = {value for value in values if learn_other.get(value, 0) > learn_one.get(value, 0)}
     right = sum(try_other.get(value, 0) for value in says_more) / sum(try_other.values())
     wrong = sum(try_one.get(value, 0) for value in says_more) / sum(try_one.values())
     return right - wrong
-
-
-__all__ = ["DOUBLE_SENSITIVITY", "NO_NOISE", "PAIRS", "Pair", "clopper_pearson", "epsilon", "membership", "streets"]

@@ -114,7 +114,9 @@ class Laboratory:
         path = self.source / "borne_node" / patch.file
         text = path.read_text(encoding="utf-8")
         if text.count(patch.old) != 1:
-            raise UserError(f"planted fault: {patch.file} has {patch.old!r} {text.count(patch.old)} times, not once")
+            raise UserError(
+                f"planted fault: {patch.file} has {patch.old!r} {text.count(patch.old)} times, not once"
+            )
         path.write_text(text.replace(patch.old, patch.new), encoding="utf-8")
 
     def _compile(self) -> None:

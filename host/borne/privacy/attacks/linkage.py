@@ -50,7 +50,12 @@ def link(lab: Laboratory, vehicles: int) -> Finding:
         f"AUC {value:.3f} by {worst}",
         value,
         abs(value - 0.5) <= LIMIT and len(frames) >= vehicles,
-        Plot(names, "AUC", (Series("measured", tuple((float(n), one) for n, one in enumerate(ways.values()))),), 0.5 + LIMIT),
+        Plot(
+            names,
+            "AUC",
+            (Series("measured", tuple((float(n), one) for n, one in enumerate(ways.values()))),),
+            0.5 + LIMIT,
+        ),
     )
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
 from math import log2
 from typing import Any
 
 from borne.privacy.attacks.enumeration import (
     BOUND,
     Again,
+    Walk,
     attempt,
     distribution,
     exp_bounds,
@@ -62,7 +64,8 @@ def enumerate_tree(lab: Laboratory, widest: int) -> Finding:
 
 
 def _noisy() -> Iterator[Any]:
-    return (row for row in policy.TABLE if row.epsilon)
+    table: Any = policy.TABLE
+    return (row for row in table if row.epsilon)
 
 
 def _scale(row: Any) -> tuple[int, int]:
@@ -72,16 +75,25 @@ def _scale(row: Any) -> tuple[int, int]:
 def _uniform_gaps(over_bits: Any) -> Iterator[Fraction]:
     for limit in _UNIFORM:
         bits = (limit - 1).bit_length()
-        outcomes, _ = distribution(lambda walk, n=limit, b=bits: over_bits(walk, b).below(n))  # type: ignore[misc]
+        outcomes, _ = distribution(partial(_below, over_bits, bits, limit))
         for value in range(limit):
             yield abs(outcomes.get(value, Fraction(0)) - Fraction(1, 2**bits))
 
 
 def _exp_gaps(over_bernoulli: Any) -> Iterator[Fraction]:
     for top, bottom in ((0, 1), (1, 1), (1, 2)):
-        outcomes, given_up = distribution(lambda walk, t=top, b=bottom: over_bernoulli(walk).bernoulli_exp(t, b))  # type: ignore[misc]
+        tree = partial(_bernoulli_exp, over_bernoulli, top, bottom)
+        outcomes, given_up = distribution(tree)
         low, high = exp_bounds(Fraction(top, bottom))
         yield max(low - given_up - outcomes.get(True, 0), outcomes.get(True, 0) - high, Fraction(0))
+
+
+def _below(over_bits: Any, bits: int, limit: int, walk: Walk) -> Any:
+    return over_bits(walk, bits).below(limit)
+
+
+def _bernoulli_exp(over_bernoulli: Any, top: int, bottom: int, walk: Walk) -> Any:
+    return over_bernoulli(walk).bernoulli_exp(top, bottom)
 
 
 def _laplace_gaps(over_exp: Any, row: Any, widest: int) -> Iterator[Fraction]:

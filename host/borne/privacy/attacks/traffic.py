@@ -11,6 +11,8 @@ from borne.privacy.attacks.laboratory import Laboratory, Patch
 
 PROFILES = ("zone", "bay", "light", "fill")
 _SEED = 7
+# Parking wakes every five minutes: a fourth of the time gives more messages than the others have.
+_FASTER = 4
 
 EVENT_DRIVEN = Patch(
     "privacy/gate.py",
@@ -49,7 +51,10 @@ def streets(lab: Laboratory, hours: int) -> dict[tuple[str, bool], dict[str, Any
     tasks = [(profile, busy) for profile in PROFILES for busy in (False, True)]
 
     def play(task: tuple[str, bool]) -> dict[str, Any]:
-        (told,) = lab.run("street", profile=task[0], seed=_SEED, hours=hours, busy=task[1]).told
+        profile, busy = task
+        # The daily report rides on the frames of every profile; a day of it is enough where wakes are few.
+        span = hours if profile in ("light", "fill") else -(-hours // _FASTER)
+        (told,) = lab.run("street", profile=profile, seed=_SEED, hours=span, busy=busy).told
         return dict(told)
 
     with ThreadPoolExecutor(2) as pool:
