@@ -10,20 +10,26 @@ import vfs
 from bus import FakeI2C, FakeUart
 
 _HOUR = 3600
+_BATCH = 500
 _CRASH_EVERY = 11  # a wake in which a driver fails by an exception that quotes what it read
 
 
 class Taps:
-    """What the sensors really delivered, byte for byte."""
+    """What the sensors really delivered, byte for byte; told in batches, for there may be millions."""
 
-    def __init__(self, room):
-        self.seen = set()
-        self.room = room
+    def __init__(self, tell):
+        self.tell = tell
+        self.seen = []
         self.crash = False
 
+    def flush(self):
+        self.tell({"planted": [one.hex() for one in self.seen]})
+        self.seen = []
+
     def note(self, data):
-        if len(self.seen) < self.room:
-            self.seen.add(bytes(data))
+        self.seen.append(bytes(data))
+        if len(self.seen) == _BATCH:
+            self.flush()
         if self.crash:
             self.crash = False
             raise ValueError("cannot read %s" % bytes(data).hex())
@@ -90,9 +96,9 @@ def fill(world):
     return node
 
 
-def main(tell, world, hours, room):
+def main(tell, world, hours):
     nodes.vfs = Vfs
-    taps = Taps(room)
+    taps = Taps(tell)
     tapped(taps)
     for make, kind in ((parking, "parking"), (fill, "fill")):
         node = make(world)
@@ -108,4 +114,4 @@ def main(tell, world, hours, room):
             tell({"nvs": name, "bytes": node.nvs.durable[name].hex()})
         for at in range(0, len(node.disk.data), 4096):
             tell({"flash": at, "bytes": bytes(node.disk.data[at : at + 4096]).hex()})
-    tell({"planted": [one.hex() for one in sorted(taps.seen)]})
+    taps.flush()

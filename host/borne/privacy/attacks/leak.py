@@ -79,7 +79,7 @@ def _alive(world: _World) -> bool:
 
 
 def _play(lab: Laboratory, world: str, hours: int) -> _World:
-    outcome = lab.run("plant", world=world, hours=hours, room=2_000_000)
+    outcome = lab.run("plant", world=world, hours=hours)
     places: dict[str, bytes] = {"log": outcome.log.encode("utf-8", "surrogateescape")}
     planted: set[bytes] = set()
     for told in outcome.told:

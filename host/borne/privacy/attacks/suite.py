@@ -104,7 +104,7 @@ ATTACKS = (
 
 
 def run(folder: Path, long: bool, tell: Callable[[str], None]) -> Iterator[Finding]:
-    """Every attack on the firmware as it stands, then the profiles that only have a measured bound."""
+    """Every attack on the firmware as it stands, in the order of the table."""
     lab = Laboratory(folder / "firmware")
     for attack in ATTACKS:
         tell(attack.name)
