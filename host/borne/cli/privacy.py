@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,11 @@ from rich.table import Table
 from borne.decoding.stream import batches
 from borne.errors import UserError
 from borne.privacy import audit as auditor
+from borne.privacy.record.words import LANGUAGES
+
+# mypy reads members of literals only.
+_Language = StrEnum("_Language", {name: name for name in (*LANGUAGES, "both")})  # type: ignore[misc]
+_BOTH = _Language("both")
 
 privacy = typer.Typer(
     name="privacy",
@@ -20,11 +26,6 @@ privacy = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-
-@privacy.callback()
-def _group() -> None:
-    """Audit captured frames against the policy; write the data protection officer's documents."""
 
 
 _STYLES = {auditor.OK: "green", auditor.BROKEN: "bold red", auditor.UNKNOWN: "yellow"}
@@ -53,3 +54,32 @@ def audit(
     Console(highlight=False).print(table)
     if any(one.verdict == auditor.BROKEN for one in found):
         raise typer.Exit(1)
+
+
+@privacy.command()
+def record(
+    settings: Annotated[
+        list[Path],
+        typer.Argument(metavar="SETTINGS...", help="settings.json of nodes: one, a list, or one a line."),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the documents.")],
+    facts: Annotated[
+        Path | None, typer.Option("--facts", help="TOML: controller, contact, dpo, legal_basis, purpose, ...")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="build/privacy-report.json of make privacy.")
+    ] = None,
+    policy_hash: Annotated[
+        str | None, typer.Option("--policy-hash", help="What the nodes report; refused if not of this build.")
+    ] = None,
+    language: Annotated[_Language, typer.Option("--lang", help="en, fr or both.")] = _BOTH,
+) -> None:
+    """Write the Article 30 entry, DPIA annex, statement of anonymity, retention, data dictionary and notices."""
+    from borne.privacy.record import files
+
+    fleet = files.read(settings, facts, report)
+    languages = LANGUAGES if language == "both" else (str(language),)
+    for path in files.write(fleet, output, languages, policy_hash):
+        typer.echo(str(path))
+    for name in fleet.missing:
+        typer.echo(f"to be filled in: {name}", err=True)

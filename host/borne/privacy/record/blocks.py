@@ -106,7 +106,7 @@ def _draw(page: FPDF, block: Block, scale: float) -> None:
 
 
 def _write(page: FPDF, text: str, size: float, style: str = "") -> None:
-    page.set_font("Helvetica", style=style, size=size)  # type: ignore[arg-type]
+    page.set_font("Helvetica", style=style, size=size)
     page.multi_cell(0, size * _MM_A_POINT * _LINE, _latin(text), new_x="LMARGIN", new_y="NEXT", align="L")
 
 
