@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
 
@@ -82,6 +82,13 @@ class _Street:
             middle = (low + high) // 2
             low, high = (middle + 1, high) if self.live[middle][0] <= t else (low, middle)
         return self.live[low - 1][1][bay] if low else None
+
+
+def every_profile(lab: Laboratory, days: int) -> Finding:
+    """That of the profile `zone`, which must hold; what `bay` and `live` give away stands in its notes."""
+    notes = [departure(lab, days, profile) for profile in ("bay", "live")]
+    text = tuple(f"{one.attack}: {one.measured}" for one in notes)
+    return replace(departure(lab, days), notes=text)
 
 
 def departure(lab: Laboratory, days: int, profile: str = "zone") -> Finding:

@@ -78,7 +78,7 @@ ATTACKS = (
     ),
     Attack(
         "departures",
-        departures.departure,
+        departures.every_profile,
         28,
         140,
         (Fault("a stream of every minute, bay by bay", departures.ONE_MINUTE_STREAM, 14),),

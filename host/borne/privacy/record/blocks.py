@@ -14,6 +14,7 @@ _SIZES = {1: 17, 2: 12, 3: 10.5}
 _LINE = 1.35
 _MM_A_POINT = 0.3528
 _QR_MM = 34
+_PAPERS_MM = {"A4": (210, 297), "A5": (148, 210)}  # ISO 216
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def table_csv(grid: Grid) -> str:
 
 def pdf(blocks: Sequence[Block], title: str, paper: str = "A4") -> bytes:
     """The same on paper, "A4" or "A5". Letters outside Latin-1 become question marks: the built-in fonts have none."""
-    page = FPDF(format=paper)
+    page = FPDF(format=_PAPERS_MM[paper])
     page.set_title(_latin(title))
     page.set_auto_page_break(True, margin=14)
     page.set_margin(14)

@@ -181,10 +181,16 @@ def _attacks(fleet: Fleet, say: Words) -> Block:
     return Grid(
         head,
         tuple(
-            (one["attack"], one["bound"], one["measured"], say("held" if one["held"] else "broken"))
+            (one["attack"], one["bound"], _measured(one), say("held" if one["held"] else "broken"))
             for one in fleet.report["attacks"]
         ),
     )
+
+
+def _measured(one: Mapping[str, Any]) -> str:
+    """With what the attack tells of other profiles, which no bound by noise protects."""
+    others = [note for note in one.get("notes", ()) if note.startswith("parking singling-out")]
+    return "; ".join([one["measured"], *others])
 
 
 def _anonymity(fleet: Fleet, say: Words) -> Iterator[Block]:
