@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Any
 
@@ -20,6 +20,7 @@ STEP_S = 300
 _LONGEST_S = 16 * 3600
 # Points of success that frames may add to what anybody guesses who knows the street's habits.
 LIMIT = 5.0
+_WEIGHTS = (0.0, 0.3, 1.0)
 # The profile `bay` keeps its statement "within the measured bound" to this, on the simulated street of eight bays.
 BAY_LIMIT = 15.0
 _DAY_S = 86_400
@@ -62,9 +63,15 @@ class _Street:
     zone: dict[int, list[int]]
     bay: dict[int, list[int]]
     live: list[tuple[int, list[int]]]
+    known: dict[tuple[int, int], Any] = field(default_factory=dict)
 
     def symbol(self, bay: int, t: int) -> Any:
         """What the frames show of a departure from `bay` at `t`; None where they show nothing."""
+        if (bay, t) not in self.known:
+            self.known[bay, t] = self._symbol(bay, t)
+        return self.known[bay, t]
+
+    def _symbol(self, bay: int, t: int) -> Any:
         if self.live:
             return self._bit(bay, t - STEP_S), self._bit(bay, t + STEP_S)
         if self.bay:
@@ -145,6 +152,13 @@ class _Habits:
             / ((stays[symbol] + 0.5) / (stays.total() + 0.5 * kinds))
             for symbol in {*stays, *goes}
         }
+        self.weight = 0.0
+        # Frames of one window answer for several steps: how much to believe them is learnt as well.
+        self.weight = max(_WEIGHTS, key=lambda weight: self._successes(street, weight))
+
+    def _successes(self, street: _Street, weight: float) -> int:
+        self.weight = weight
+        return sum(_right(stay, self.guess(stay, street)) for stay in street.stays)
 
     def guess(self, stay: _Stay, view: _Street | None) -> int:
         """The departure whose surroundings of the tolerance hold most of the probability."""
@@ -164,7 +178,7 @@ class _Habits:
         for t, hazard in zip(times, self._hazards(stay, len(times)), strict=True):
             odds = hazard / (1 - hazard)
             if view is not None:
-                odds *= self.ratio.get(view.symbol(stay.bay, t), 1.0)
+                odds *= self.ratio.get(view.symbol(stay.bay, t), 1.0) ** self.weight
             leaves = odds / (1 + odds)
             yield there * leaves
             there *= 1 - leaves
