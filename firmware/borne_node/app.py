@@ -20,6 +20,11 @@ _OVERHEAD = 13  # bytes of a LoRaWAN data frame around its payload (TS001-1.0.4,
 _MEMORY = "<BIHBBIIBIB"
 _FORGOTTEN = (0,) * 10
 
+# A light node senses for at most 2.5 s, then waits up to 10 s for its pin (chips/pulses.py); a wake that somebody
+# caused just before a frame was due comes first.
+_SENSING_S = 30
+_POLL_MS = 20
+
 _CRASHES_MOST = 3
 _AFTER_CRASH_MS = 60_000
 
@@ -32,6 +37,7 @@ class Node:
         self.post, self.rate = rest[:3], rest[3:]
         if not board.slept:
             self.cause, self.health_at = board.reset_cause, 0
+        self.began = self.clock.now()
         self.unsaved = []  # reports that the flash did not take: sent in this wake, or lost and counted
         self.seeded = True
         self.again = self.reboot = False
@@ -39,10 +45,12 @@ class Node:
     def wake(self):
         """Do what is due. Returns the unix second of the next wake, and the pin that may wake earlier or None."""
         reading, pin = self.sense()
-        released, until = self.pass_gate(reading)
-        if released or self.clock.now() >= self.health_at:
+        released, until, due = self.pass_gate(reading)
+        # Never because somebody came by: the air would tell.
+        if released or (self.clock.now() >= self.health_at and not self.board.woken_by_pin):
             self.report(released)
         if self.session_is_due():
+            self.sit_out(due)
             self.obey(self.deliver())
             until = self.clock.now() if self.again else self.look_ahead()
         self.remember()
@@ -65,15 +73,25 @@ class Node:
 
     @step
     def pass_gate(self, reading):
-        """What may be known of a reading, mostly nothing, as (port, window, values, history); and the next wake."""
+        """What may be known of a reading, mostly nothing, as (port, window, values, history); the next wake;
+        and when it was due.
+        """
         gate = self.open_gate()
+        due = gate.next_release(self.clock.now())
         take = gate.failed if isinstance(reading, SensorFault) else gate.add
         released = take(reading, self.clock.now())
         if not released:
             gate.prepare()
         self.memory.write("gate", gate.state())
         frames = [tuple(one) + (gate.history(one.port, one.window),) for one in released]
-        return frames, gate.next_wake(self.clock.now())
+        return frames, gate.next_wake(self.clock.now()), due
+
+    def sit_out(self, due):
+        """Begin to send at a time that does not tell how long sensing took: in the dark, or with somebody there."""
+        since = due if due <= self.clock.now() else self.began
+        if self.settings["kind"] == "light":
+            while since <= self.clock.now() < since + _SENSING_S:
+                self.clock.sleep_ms(_POLL_MS)
 
     @step
     def report(self, released):

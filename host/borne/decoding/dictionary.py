@@ -102,10 +102,11 @@ def _row(field: Field) -> tuple[str, ...]:
         f"`{field.city}`" + (f" = value / {field.divide}" if field.divide != 1 else "") if field.city else ""
     )
     span = _span(field.position, field.width)
-    return (span, f"`{field.name}`", field.text, field.unit or "", _codes(field), privacy, city)
+    return (span, f"`{field.name}`", field.text, field.unit or "", code_words(field), privacy, city)
 
 
-def _codes(field: Field) -> str:
+def code_words(field: Field) -> str:
+    """What the codes of a field stand for, in words."""
     if field.raw:
         return "bytes, shown in hex"
     parts = []

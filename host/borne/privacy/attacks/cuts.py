@@ -1,0 +1,72 @@
+"""Power cuts anywhere in ledger, outbox and send: is a window released twice with other bytes, or unpaid?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from borne.decoding.report import Value, decode
+from borne.privacy.attacks.finding import Finding, Plot, Series
+from borne.privacy.attacks.laboratory import Laboratory, Patch
+from borne_node.report import schema
+
+# Changes of NVS, flash and air that a wake makes are below this: the kill points wander over all of them.
+_STEP = 60
+_PARTS = 2
+
+SEND_THEN_DEBIT = (
+    Patch(
+        "privacy/gate.py",
+        "        if not self._ledger.pay(start, self._row.epsilon, self._policy):\n            return ()\n",
+        "",
+    ),
+    Patch(
+        "privacy/gate.py",
+        "        if self._next_drawn or not self._drbg.ready:\n",
+        "        if self._kept:\n"
+        "            port, window = self._kept[0][:2]\n"
+        "            self._ledger.pay(window * schema.row(port)[1], self._row.epsilon, self._policy)\n"
+        "        if self._next_drawn or not self._drbg.ready:\n",
+    ),
+)
+
+
+def power(lab: Laboratory, points: int) -> Finding:
+    """`points` power cuts or watchdog resets of a whole parking node, at changes that wander through its wakes."""
+
+    def play(part: int) -> tuple[int, int, int, int]:
+        (told,) = lab.run("power", seed=part + 1, points=points // _PARTS, step=_STEP).told
+        return told["cuts"], told["unpaid"], len(told["frames"]), sum(conflicts(told["frames"]))
+
+    with ThreadPoolExecutor(_PARTS) as pool:
+        parts = list(pool.map(play, range(_PARTS)))
+    cuts, unpaid, frames, twice = (sum(column) for column in zip(*parts, strict=True))
+    bars = ((0.0, float(twice)), (1.0, float(unpaid)))
+    return Finding(
+        "power cuts",
+        "composition",
+        cuts,
+        "kill points",
+        "0 windows released twice with different bytes, 0 under-debits",
+        0,
+        f"{twice} windows twice, {unpaid} unpaid of {frames} frames",
+        twice + unpaid,
+        twice + unpaid == 0 and frames > 0,
+        Plot("0: twice, 1: unpaid", "windows", (Series("found", bars),), 0),
+    )
+
+
+def conflicts(frames: list[str]) -> Iterator[int]:
+    """1 for every time that a frame says other values of a window than an earlier frame, by itself or as history."""
+    said: dict[int, tuple[Value, ...]] = {}
+    for frame in frames:
+        report = decode(bytes.fromhex(frame), schema.ZONE)
+        assert report.window is not None
+        yield _again(said, report.window, report.values)
+        for back, values in enumerate(report.history):
+            if any(value is not None for value in values):
+                yield _again(said, report.earlier(back), values)
+
+
+def _again(said: dict[int, tuple[Value, ...]], window: int, values: tuple[Value, ...]) -> int:
+    return int(said.setdefault(window, values) != values)

@@ -1,0 +1,223 @@
+"""Singling out: somebody saw a car arrive and guesses from the frames when it left."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
+from typing import Any
+
+from borne.privacy.attacks.finding import Finding, Plot, Series
+from borne.privacy.attacks.laboratory import Laboratory, Patch
+from borne.virtual.world import START, ParkingRow
+from borne_node.report import schema
+
+# What the attacker may miss by: of the departure; the arrival was seen to the nearest of these steps.
+TOLERANCE_S = 900
+STEP_S = 300
+_LONGEST_S = 16 * 3600
+# Points of success that frames may add to what anybody guesses who knows the street's habits.
+LIMIT = 5.0
+_WEIGHTS = (0.0, 0.3, 1.0)
+# The profile `bay` keeps its statement "within the measured bound" to this, on the simulated street of eight bays.
+BAY_LIMIT = 15.0
+_DAY_S = 86_400
+_TRAINING, _TRIAL = 11, 12
+
+ONE_MINUTE_STREAM = (
+    Patch(
+        "privacy/gate.py",
+        "if self._row.port == schema.LIVE:\n            return self._live",
+        'if self._row.kind == "parking":\n            return self._live',
+    ),
+    Patch(
+        "privacy/gate.py",
+        "if self._row.port == schema.LIVE or not self._start",
+        'if self._row.kind == "parking" or not self._start',
+    ),
+    Patch(
+        "privacy/policy.py",
+        'Row("parking", "zone", 10, 900, 0, 300,',
+        'Row("parking", "zone", 10, 60, 0, 60,',
+    ),
+)
+
+
+@dataclass(frozen=True)
+class _Stay:
+    bay: int
+    arrive: int  # as it was seen
+    leave: float
+
+    def candidates(self) -> range:
+        return range(self.arrive + STEP_S, self.arrive + _LONGEST_S, STEP_S)
+
+
+@dataclass(frozen=True)
+class _Street:
+    """What happened, and what was released: by port, {start of the window: values}, or for live a list of changes."""
+
+    stays: tuple[_Stay, ...]
+    zone: dict[int, list[int]]
+    bay: dict[int, list[int]]
+    live: list[tuple[int, list[int]]]
+    known: dict[tuple[int, int], Any] = field(default_factory=dict)
+
+    def symbol(self, bay: int, t: int) -> Any:
+        """What the frames show of a departure from `bay` at `t`; None where they show nothing."""
+        if (bay, t) not in self.known:
+            self.known[bay, t] = self._symbol(bay, t)
+        return self.known[bay, t]
+
+    def _symbol(self, bay: int, t: int) -> Any:
+        if self.live:
+            return self._bit(bay, t - STEP_S), self._bit(bay, t + STEP_S)
+        if self.bay:
+            hour = t - t % 3600
+            shares = [self.bay.get(hour + n * 3600, [None] * 8)[bay] for n in (-1, 0, 1)]
+            return (*shares, (t - hour) // 900)
+        window = t - t % 900
+        before = [self.zone[w][0] for w in (window - 900, window - 1800) if w in self.zone]
+        after = [self.zone[w][0] for w in (window + 900, window + 1800) if w in self.zone]
+        return sum(after) - sum(before) if len(before) == len(after) == 2 else None
+
+    def _bit(self, bay: int, t: int) -> Any:
+        low, high = 0, len(self.live)
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (middle + 1, high) if self.live[middle][0] <= t else (low, middle)
+        return self.live[low - 1][1][bay] if low else None
+
+
+def every_profile(lab: Laboratory, days: int) -> Finding:
+    """That of the profile `zone`, which must hold; what `bay` and `live` give away stands in its notes."""
+    notes = [departure(lab, days, profile) for profile in ("bay", "live")]
+    text = tuple(f"{one.attack}: {one.measured}" for one in notes)
+    return replace(departure(lab, days), notes=text)
+
+
+def departure(lab: Laboratory, days: int, profile: str = "zone") -> Finding:
+    """Naive Bayes over what frames show before, at and after each possible departure, learnt on another street."""
+    training, trial = (_street(lab, profile, seed, days) for seed in (_TRAINING, _TRIAL))
+    habits = _Habits(training)
+    blind, seen = (
+        100 * sum(_right(stay, habits.guess(stay, view)) for stay in trial.stays) / len(trial.stays)
+        for view in (None, trial)
+    )
+    gain = seen - blind
+    return Finding(
+        f"parking singling-out, {profile}",
+        "singling out",
+        len(trial.stays),
+        f"departures in {days} days on 8 bays",
+        f"at most {LIMIT:g} points above the no-data guess",
+        LIMIT,
+        f"{seen:.1f} % against {blind:.1f} % without frames: {gain:+.1f} points",
+        gain,
+        gain <= LIMIT,
+        Plot(
+            "0: no data, 1: with frames",
+            "% right within 15 min",
+            (Series("success", ((0, blind), (1, seen))),),
+            blind + LIMIT,
+        ),
+    )
+
+
+def _right(stay: _Stay, guess: int) -> bool:
+    return abs(guess - stay.leave) <= TOLERANCE_S
+
+
+class _Habits:
+    """What a street teaches: lengths of stay by the hour of arrival, and what frames show while a car stays or goes."""
+
+    def __init__(self, street: _Street) -> None:
+        self.lengths: dict[int, Counter[int]] = {}
+        stays: Counter[Any] = Counter()
+        goes: Counter[Any] = Counter()
+        for stay in street.stays:
+            step = round((stay.leave - stay.arrive) / STEP_S)
+            self.lengths.setdefault(_hour(stay.arrive), Counter())[step] += 1
+            for t in stay.candidates():
+                if t > stay.leave + STEP_S / 2:
+                    break
+                leaving = abs(t - stay.leave) <= STEP_S / 2
+                (goes if leaving else stays)[street.symbol(stay.bay, t)] += 1
+        kinds = len({*stays, *goes})
+        self.ratio = {
+            symbol: (goes[symbol] + 0.5)
+            / (goes.total() + 0.5 * kinds)
+            / ((stays[symbol] + 0.5) / (stays.total() + 0.5 * kinds))
+            for symbol in {*stays, *goes}
+        }
+        self.weight = 0.0
+        # Frames of one window answer for several steps: how much to believe them is learnt as well.
+        self.weight = max(_WEIGHTS, key=lambda weight: self._successes(street, weight))
+
+    def _successes(self, street: _Street, weight: float) -> int:
+        self.weight = weight
+        return sum(_right(stay, self.guess(stay, street)) for stay in street.stays)
+
+    def guess(self, stay: _Stay, view: _Street | None) -> int:
+        """The departure whose surroundings of the tolerance hold most of the probability."""
+        times = list(stay.candidates())
+        chances = list(self._chances(stay, times, view))
+        sums = [0.0, *accumulate(chances)]
+        reach = TOLERANCE_S // STEP_S
+
+        def around(n: int) -> float:
+            return sums[min(len(times), n + reach + 1)] - sums[max(0, n - reach)]
+
+        return times[max(range(len(times)), key=around)]
+
+    def _chances(self, stay: _Stay, times: list[int], view: _Street | None) -> Iterator[float]:
+        """Of each departure: it has not left before, and leaves now. What frames show scales the odds of leaving."""
+        there = 1.0
+        for t, hazard in zip(times, self._hazards(stay, len(times)), strict=True):
+            odds = hazard / (1 - hazard)
+            if view is not None:
+                odds *= self.ratio.get(view.symbol(stay.bay, t), 1.0) ** self.weight
+            leaves = odds / (1 + odds)
+            yield there * leaves
+            there *= 1 - leaves
+
+    def _hazards(self, stay: _Stay, count: int) -> Iterator[float]:
+        lengths = self.lengths.get(_hour(stay.arrive), Counter())
+        # A little of every length, so that no departure is thought impossible; neighbours lend to each other.
+        shares = [
+            sum(lengths[step + n] / (1 + abs(n)) for n in (-2, -1, 0, 1, 2)) + 0.01
+            for step in range(1, count + 1)
+        ]
+        left = sum(shares) + 0.01
+        for share in shares:
+            yield share / left
+            left -= share
+
+
+def _hour(t: float) -> int:
+    return int(t % _DAY_S // 3600)
+
+
+def _street(lab: Laboratory, profile: str, seed: int, days: int) -> _Street:
+    row = ParkingRow(seed, f"parking-{seed}", "", 8)
+    end = START + days * _DAY_S
+    happened = [[(one.arrive, one.leave) for one in row.stays(bay, START, end)] for bay in range(8)]
+    file = lab.folder / f"stays-{seed}-{days}.json"
+    file.write_text(json.dumps({"start": START, "end": end, "bays": happened}))
+    zone, bay, live = {}, {}, []
+    for now, port, window, values in lab.run("stays", file=str(file), profile=profile, seed=seed).told:
+        if port == schema.ZONE and values[0] >= 0:
+            zone[window * 900] = values
+        elif port == schema.BAY and values[0] is not None and values[0] >= 0:
+            bay[window * 3600] = values
+        elif port == schema.LIVE:
+            live.append((now, values))
+    stays = tuple(
+        _Stay(n, round(arrive / STEP_S) * STEP_S, leave)
+        for n, one in enumerate(happened)
+        for arrive, leave in one
+        if arrive > START + 7200 and leave < min(end - 7200, arrive + _LONGEST_S - 1800)
+    )
+    return _Street(stays, zone, bay, live)

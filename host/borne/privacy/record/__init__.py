@@ -1,0 +1,1 @@
+"""What the data protection officer gets, made of the policy table and of the settings of the fleet."""
