@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "listen": ("borne.cli.listen", ""),
     "decode": ("borne.cli.decode", "columns"),
     "codec": ("borne.cli.codec", "columns"),
+    "privacy": ("borne.cli.privacy", "privacy"),
     "virtual-board": ("borne.cli.virtual_board", "street"),
 }
 
@@ -34,7 +35,7 @@ class _Commands(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:
+    def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | TyperGroup | None:
         if cmd_name not in COMMANDS:
             return None
         module, extra = COMMANDS[cmd_name]
@@ -42,6 +43,8 @@ class _Commands(TyperGroup):
             function = getattr(import_module(module), module.rpartition(".")[2])
         except ModuleNotFoundError as error:
             function = _without(cmd_name, extra, error)
+        if isinstance(function, typer.Typer):
+            return typer.main.get_group(function)
         alone = typer.Typer(add_completion=False)
         alone.command(cmd_name, context_settings=_ANY if function.__name__ == "refuse" else None)(function)
         command = typer.main.get_command(alone)
