@@ -24,6 +24,7 @@ from borne import boards
 from borne.virtual import SimClock, VirtualBoard, world
 from borne.virtual.broker import EmbeddedBroker
 from borne.virtual.street import nodes
+from borne_node import settings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -98,6 +99,14 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
         yield Desk(board, clock, broker, tmp_path)
 
 
+def message(payload: str, received: str) -> str:
+    """An uplink on port 30 as The Things Stack hands it on."""
+    body = base64.b64encode(bytes.fromhex(payload)).decode()
+    up = {"f_port": 30, "f_cnt": int(received[11:13]) + 1, "frm_payload": body}
+    ids = {"dev_eui": "70B3D57ED0000001"}
+    return json.dumps({"end_device_ids": ids, "received_at": received, "uplink_message": up}) + "\n"
+
+
 def certificate() -> bytes:
     """A CA's certificate, PEM, as a town would hand it to its technicians."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -122,20 +131,30 @@ def test_the_maker_sees_a_first_report(desk: Desk) -> None:
 
 
 def test_the_technician_changes_a_node(desk: Desk) -> None:
-    flash = next(command for command in commands() if command.startswith("borne flash"))
+    flash, by_radio = [command for command in commands() if command.startswith("borne flash")]
+    _, second, third = [command for command in commands() if command.startswith("borne provision")]
     desk.run(flash)
-    second = [command for command in commands() if command.startswith("borne provision")][1]
     assert "rue-des-lilas-p1 is provisioned" in desk.run(second)
+    assert "holds" in desk.run(next(command for command in commands() if command.startswith("borne budget")))
+    desk.run(by_radio)
+    assert "bin-8 is provisioned" in desk.run(third)
+    key = desk.folder / "bin-8.key"
+    assert key.stat().st_mode & 0o077 == 0
+
+
+def test_the_officer_checks_and_writes(desk: Desk) -> None:
+    uplinks = "".join(message("7b5b9f", f"2027-03-15T{hour:02}:02:00Z") for hour in range(0, 24, 4))
+    (desk.folder / "captured.ndjson").write_text(uplinks)
+    given = {"name": "bin-7", "kind": "fill", "wifi_ssid": "town", "mqtt_host": "broker", "depth_mm": 1200}
+    (desk.folder / "settings.json").write_bytes(settings.canonical(settings.validate(given)))
+    audit, record = [command for command in commands() if command.startswith("borne privacy")]
+    assert "each window once" in desk.run(audit)
+    assert "controller" in desk.run(record)
+    assert (desk.folder / "documents" / "fr" / "notice-fill.pdf").exists()
 
 
 def test_the_integrator_decodes(desk: Desk) -> None:
-    payload = base64.b64encode(bytes.fromhex("7b5b9f")).decode()
-    uplink = {
-        "end_device_ids": {"dev_eui": "70B3D57ED0000001"},
-        "received_at": "2027-03-15T08:00:00.123456789Z",
-    }
-    uplink["uplink_message"] = {"f_port": 30, "f_cnt": 7, "frm_payload": payload}  # type: ignore[assignment]
-    (desk.folder / "uplinks.ndjson").write_text(json.dumps(uplink) + "\n")
+    (desk.folder / "uplinks.ndjson").write_text(message("7b5b9f", "2027-03-15T08:00:00.123456789Z"))
     shown = [
         desk.run(command) for command in commands() if "borne decode" in command or "borne codec" in command
     ]
@@ -168,6 +187,8 @@ def test_no_command_is_left_out() -> None:
         "borne listen",
         "borne decode",
         "borne codec",
+        "borne budget",
+        "borne privacy",
     )
     for command in commands():
         assert command.startswith(tested) or "| borne decode" in command, command
