@@ -58,6 +58,8 @@ def board(tmp_path, flashed):
     (folder / "flash.bin").write_bytes(flashed)
     with VirtualBoard(folder) as running:
         running.power_on()
+        # Not amid its boot, where a Ctrl-C lands before the filesystem is mounted.
+        assert running.wait_for(READY)
         yield running
 
 

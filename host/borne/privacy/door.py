@@ -26,7 +26,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "app": _ANYTHING,
     "commands": ("health", "settings", "errors", "report"),
     "health": ("power", "privacy.policy", "report", "__version__"),
-    "hardware": ("clock", "errors", "records", "secrets", "chips.lora", "__version__"),
+    "hardware": ("clock", "errors", "records", "secrets", "chips.sx126x", "chips.sx127x", "__version__"),
     "settings": ("errors", "secrets"),
     "sealed": ("errors",),
     "clock": ("RELEASED", "compat"),
@@ -37,7 +37,7 @@ _NEVER = {"random", "urandom", "logging"}
 # What only some may do, by the name that is called or used: {name: {(file, function)}}.
 ONLY = {
     "Released": {("privacy/gate.py", "<module>"), ("privacy/gate.py", "_released")},
-    "urandom": {("hardware.py", "__init__")},
+    "urandom": {("hardware.py", "__init__"), ("hardware.py", "noise")},
     "put": {("app.py", "keep")},
     "keep": {("app.py", "report"), ("commands.py", "_send_settings"), ("commands.py", "_resend")},
     "print": {
@@ -46,7 +46,7 @@ ONLY = {
         ("app.py", "keep"),
         ("app.py", "after_crash"),
         ("commands.py", "obey"),
-        ("post.py", "session"),
+        ("post.py", "_put_off"),
         ("hardware.py", "host_is_waiting"),
         ("hardware.py", "stay"),
     },
