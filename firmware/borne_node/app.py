@@ -91,7 +91,9 @@ class Node:
         since = due if due <= self.clock.now() else self.began
         if self.settings["kind"] == "light":
             while since <= self.clock.now() < since + _SENSING_S:
-                self.clock.sleep_ms(_POLL_MS)
+                left = since + _SENSING_S - self.clock.now()
+                # Whole seconds at once, then in small steps to the very second.
+                self.clock.sleep_ms((left - 1) * 1000 if left > 1 else _POLL_MS)
 
     @step
     def report(self, released):
