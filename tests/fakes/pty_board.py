@@ -83,6 +83,7 @@ class PtyBoard:
         (modules / "esp32.py").write_text(_ESP32)
         self._environment = {**os.environ, "MICROPYPATH": str(modules)}
         self.resets = 0
+        self.was_reset = threading.Event()
         self._raw = False
         self._muted: bytes | None = None
         self._stopping = False
@@ -195,6 +196,7 @@ class PtyBoard:
         self._start()
         if hard:
             self.resets += 1
+            self.was_reset.set()
             self._raw = False
         elif self._raw:
             self._muted = b""
