@@ -51,9 +51,9 @@ fuzz: $(DEV)  ## a million random payloads through every decoder, which must agr
 
 lock: $(DEV)  ## resolve the dependencies anew (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	  --extra street --extra columns --extra spark --extra privacy --group dev pyproject.toml -o locks/dev.lock
+	  --extra street --extra columns --extra spark --extra privacy --extra postgresql --extra chirpstack --group dev pyproject.toml -o locks/dev.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	  --extra street --extra columns --group build -c locks/dev.lock pyproject.toml -o locks/run.lock
+	  --extra street --extra columns --extra fleet --group build -c locks/dev.lock pyproject.toml -o locks/run.lock
 
 clean:  ## remove what make made
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis
