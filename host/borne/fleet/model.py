@@ -1,4 +1,4 @@
-"""What the fleet list says of one asset, and what a node is made of: the two values that every room of the fleet shares."""
+"""What the fleet list says of one asset, and what a node is: the two values all rooms of the fleet share."""
 
 from __future__ import annotations
 
