@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "boards": ("borne.cli.boards", ""),
     "ports": ("borne.cli.ports", ""),
     "flash": ("borne.cli.flash", ""),
+    "image": ("borne.cli.image", ""),
     "budget": ("borne.cli.budget", ""),
     "provision": ("borne.cli.provision", ""),
     "listen": ("borne.cli.listen", ""),

@@ -43,11 +43,19 @@ _CHECKSUM_SEED: Final = 0xEF
 
 @dataclass(frozen=True)
 class Region:
-    """Bytes for one place of the flash. `name` is the partition's, or "bootloader", "partition table"."""
+    """Bytes for one place of the flash. `name` is the partition's, or "bootloader", "partition table".
+
+    `blocks`: numbers of the 4096-byte blocks that matter, None where all do (see volume.Volume).
+    """
 
     name: str
     offset: int
     data: bytes
+    blocks: frozenset[int] | None = None
+
+    @property
+    def end(self) -> int:
+        return self.offset + len(self.data)
 
     def __repr__(self) -> str:
         return f"Region({self.name!r}, {self.offset:#x}, {len(self.data)} bytes)"
@@ -84,6 +92,13 @@ class MicroPython:
             if partition.name == name:
                 return partition
         raise ImageError(f"{self.source}: its partition table has no {name!r}; is it a MicroPython image?")
+
+    def nvs(self) -> Partition:
+        """The first NVS partition, which is the one that ESP-IDF opens by default. Raises ImageError."""
+        for partition in self.partitions:
+            if partition.is_nvs:
+                return partition
+        raise ImageError(f"{self.source}: its partition table has no NVS, where a node keeps its secrets")
 
 
 def search_path() -> list[Path]:
