@@ -1,0 +1,1 @@
+"""borne fleet: the commands of a whole street, in one table."""
