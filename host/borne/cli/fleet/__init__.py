@@ -12,6 +12,7 @@ from borne.cli import Lazy
 COMMANDS: Final = {
     "import": ("borne.cli.fleet.import_", "fleet"),
     "export": ("borne.cli.fleet.export", "fleet"),
+    "label": ("borne.cli.fleet.label", "fleet"),
 }
 
 
