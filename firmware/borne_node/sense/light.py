@@ -6,6 +6,7 @@ from collections import namedtuple
 from borne_node.chips.pulses import Pulses
 from borne_node.compat import const
 from borne_node.errors import SensorFault
+from borne_node.sense import opener
 
 # lux: whole, or None when the light sensor failed; triggers: presence triggers since the last reading.
 LightReading = namedtuple("LightReading", ("lux", "triggers"))
@@ -83,10 +84,5 @@ def _parse(state):
 
 
 def build(settings, board, state=None):
-    from borne_node.chips.veml7700 import VEML7700
-
-    i2c = board.i2c()
-    clock = board.clock
-    return Light(
-        lambda: VEML7700(i2c, clock), board.presence_pin(), settings, clock, state, board.woken_by_pin
-    )
+    open_lux = opener(settings, board)
+    return Light(open_lux, board.presence_pin(), settings, board.clock, state, board.woken_by_pin)

@@ -3,13 +3,11 @@
 import math
 import struct
 from array import array
-from collections import namedtuple
 
 from borne_node.compat import const
 from borne_node.errors import SensorFault
-
-# Per bay: occupied 1, 0 or None (could not be read); confidence 0 to 100.
-ParkingReading = namedtuple("ParkingReading", ("occupied", "confidence"))
+from borne_node.sense import opener
+from borne_node.sense.bays import ParkingReading, Switched
 
 # Inside, fields are kept in units of 25 nT: 16 bits then hold 819 microtesla, and 8 G are 800.
 _UNIT_NT = const(25)
@@ -168,30 +166,6 @@ class Parking:
             self._sample[axis] = self._total[axis] = self._low[axis] = self._high[axis] = 0
 
 
-class Magnetometers:
-    """Opens the magnetometer of a bay: on the bus itself when it is the only one, else behind a switch."""
-
-    def __init__(self, i2c, bays, clock):
-        self._i2c = i2c
-        self._clock = clock
-        self._several = bays > 1
-        self._switch = None
-
-    def __call__(self, bay):
-        from borne_node.chips.qmc5883l import QMC5883L
-
-        return QMC5883L(self._bus(bay), self._clock)
-
-    def _bus(self, bay):
-        if not self._several:
-            return self._i2c
-        if self._switch is None:
-            from borne_node.chips.tca9548a import TCA9548A
-
-            self._switch = TCA9548A(self._i2c)
-        return self._switch.channel(bay)
-
-
 def build(settings, board, state=None):
-    open_bay = Magnetometers(board.i2c(), settings["bays"], board.clock)
+    open_bay = Switched(opener(settings, board), board, settings["bays"])
     return Parking(open_bay, settings, state)

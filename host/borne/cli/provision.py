@@ -32,15 +32,22 @@ def provision(
     profile: Annotated[str | None, typer.Option(help="parking: zone, bay or live.")] = None,
     link: Annotated[str | None, typer.Option(help="How it reports: wifi.")] = None,
     ntp_host: Annotated[str | None, typer.Option(help="Time server.")] = None,
+    sensor: Annotated[
+        str | None, typer.Option(help="What it measures with; a wrong name lists what fits the kind.")
+    ] = None,
     bays: Annotated[int | None, typer.Option(help="parking: bays that it watches, 1 to 8.")] = None,
     withheld_bays: Annotated[
         str | None, typer.Option(help="parking: reserved or private bays, never reported: 2,5.")
+    ] = None,
+    floor_mm: Annotated[
+        int | None, typer.Option(help="parking by a ranger: from it to the ground of the empty bay, in mm.")
     ] = None,
     refractory_s: Annotated[
         int | None, typer.Option(help="light: seconds until presence counts again.")
     ] = None,
     depth_mm: Annotated[int | None, typer.Option(help="fill: depth of the container in mm.")] = None,
     offset_mm: Annotated[int | None, typer.Option(help="fill: sensor above the rim, in mm.")] = None,
+    container: Annotated[str | None, typer.Option(help="fill: column, bin, wheels or igloo.")] = None,
     wifi_open: Annotated[bool, typer.Option("--wifi-open", help="The network has no password.")] = False,
     wifi_password_file: Annotated[Path | None, typer.Option(help="File (0600) that holds it.")] = None,
     mqtt_password_file: Annotated[Path | None, typer.Option(help="File (0600) that holds it.")] = None,
@@ -62,11 +69,14 @@ def provision(
         link=link,
         wifi_ssid=wifi_ssid,
         ntp_host=ntp_host,
+        sensor=sensor,
         bays=bays,
         withheld_bays=None if withheld_bays is None else _numbers("withheld_bays", withheld_bays),
+        floor_mm=floor_mm,
         refractory_s=refractory_s,
         depth_mm=depth_mm,
         offset_mm=offset_mm,
+        container=container,
         **broker(mqtt),
     )
     # Before anybody is asked for a password.
