@@ -10,6 +10,7 @@ I2C, UART, PULSE = "i2c", "uart", "pulse"
 # Name, what it is, class of the driver, its bus; of a ranger the nearest and the farthest that it sees, in mm.
 TABLE = (
     ("qmc5883l", "magnetometer", "QMC5883L", I2C, 0, 0),
+    ("mmc5603", "magnetometer", "MMC5603", I2C, 0, 0),
     ("a02yyuw", "ranger", "A02YYUW", UART, 30, 4500),
     ("hc_sr04", "ranger", "HCSR04", PULSE, 20, 4000),
     ("jsn_sr04t", "ranger", "JSNSR04T", PULSE, 200, 4500),

@@ -100,6 +100,8 @@ _ROWS = (
     ("withheld_bays", _bay_numbers, (), "parking"),
     # From a ranger to the ground of the empty bay; a magnetometer has none.
     ("floor_mm", _whole(440, 4999), None, "parking"),
+    # Strength of the earth's field in nT, IGRF-13: 46 to 49 thousand in mainland France, 22 to 67 on earth.
+    ("earth_nt", _whole(20000, 70000), 47500, "parking"),
     ("refractory_s", _whole(5, 600), 30, "light"),
     ("depth_mm", _whole(300, 5000), ..., "fill"),
     ("offset_mm", _whole(0, 1000), 0, "fill"),

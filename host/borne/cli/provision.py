@@ -42,6 +42,9 @@ def provision(
     floor_mm: Annotated[
         int | None, typer.Option(help="parking by a ranger: from it to the ground of the empty bay, in mm.")
     ] = None,
+    earth_nt: Annotated[
+        int | None, typer.Option(help="parking: strength of the earth's magnetic field there, in nT.")
+    ] = None,
     refractory_s: Annotated[
         int | None, typer.Option(help="light: seconds until presence counts again.")
     ] = None,
@@ -73,6 +76,7 @@ def provision(
         bays=bays,
         withheld_bays=None if withheld_bays is None else _numbers("withheld_bays", withheld_bays),
         floor_mm=floor_mm,
+        earth_nt=earth_nt,
         refractory_s=refractory_s,
         depth_mm=depth_mm,
         offset_mm=offset_mm,
