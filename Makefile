@@ -11,7 +11,7 @@ DEV := $(VENV)/.dev.stamp
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-firmware test-host lint format check bench lock clean
+.PHONY: help run test test-firmware test-host lint format check bench fuzz lock clean
 
 help:  ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ check: $(DEV)  ## mypy strict, and who may import whom
 
 bench: $(DEV)  ## every benchmark as one table; writes build/bench.json
 	@$(BIN)/python -m bench $(ARGS)
+
+fuzz: $(DEV)  ## a million random payloads through every decoder, which must agree
+	@$(BIN)/python -m bench.decoding_fuzz $(ARGS)
 
 lock: $(DEV)  ## resolve the dependencies anew (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

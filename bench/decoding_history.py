@@ -10,6 +10,7 @@ from collections import Counter
 from typing import Any
 
 from bench.decoding_series import KINDS, Row, series
+from bench.decoding_street import street
 
 from borne_node.report import history, schema
 
@@ -54,7 +55,7 @@ class _Cost(history._Writer):  # noqa: SLF001 - the model's own decisions are wh
 
     def decide(self, cell: int, bit: int) -> int:
         chance = self.chances[cell]
-        self.bits -= math.log2((4096 - chance if bit else chance) / 4096)
+        self.bits -= math.log2((32768 - chance if bit else chance) / 32768)
         (self.ones if bit else self.noes)[cell] += 1
         self.learn(cell, bit)
         return int(bit)
@@ -82,7 +83,7 @@ def priors(port: int) -> tuple[bytes, ...]:
     """First probabilities of each row's cells, from how often each decision was a no."""
     noes: Counter[int] = Counter()
     times: Counter[int] = Counter()
-    for rows in series(port, _TRAINED_ON):
+    for rows in series(port, _TRAINED_ON) + street(port, _TRAINED_ON):
         for now, past in batches(rows, _BATCH):
             coder = _Cost(port, schema.row(port)[4], now)
             for values in past:
@@ -96,14 +97,23 @@ def priors(port: int) -> tuple[bytes, ...]:
     return tuple(one.rstrip(b"\x80") for one in sets)
 
 
+def measured(port: int, length: int) -> dict[str, tuple[float, float]]:
+    """(bits a window, entropy) on two kinds of streets; the priors come from other seeds of both."""
+    own, other = series(port, _MEASURED_ON), street(port, _MEASURED_ON)
+    return {
+        "made-up streets": (cost(port, own, length), entropy(series(port, range(40)))),
+        "virtual street": (cost(port, other, length), entropy(street(port, range(40)))),
+    }
+
+
 def rows() -> list[dict[str, object]]:
     """For `make bench`."""
     table: list[dict[str, object]] = []
     for port in KINDS:
-        bits, least = cost(port, series(port, _MEASURED_ON), _BATCH), entropy(series(port, range(40)))
-        name = f"history of {_BATCH} windows, {schema.row(port)[0]}"
-        peer = {"peer": "order-1 entropy", "peer_value": least, "ratio": bits / least}
-        table.append({"name": name, "value": bits, "unit": "bit a window"} | peer)
+        for where, (bits, least) in measured(port, _BATCH).items():
+            name = f"history of {_BATCH} windows, {schema.row(port)[0]}, {where}"
+            peer = {"peer": "order-1 entropy", "peer_value": least, "ratio": bits / least}
+            table.append({"name": name, "value": bits, "unit": "bit a window"} | peer)
     return table
 
 
@@ -116,9 +126,10 @@ def main() -> None:
             print("    ),")
         return
     for port in KINDS:
-        least = entropy(series(port, range(40)))
-        shown = (f"{n}: {cost(port, series(port, _MEASURED_ON), n):.2f}" for n in (3, 10, 40, 100))
-        print(f"{schema.row(port)[0]}: entropy {least:.2f}; bits a window in batches of", ", ".join(shown))
+        for length in (3, 10, 40, 100):
+            for where, (bits, least) in measured(port, length).items():
+                ratio = f"{bits / least:.2f} x the entropy {least:.2f}"
+                print(f"{schema.row(port)[0]}, {length} windows, {where}: {bits:.2f} bits a window, {ratio}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Released values of simulated streets, newest last: what the history coder is trained on, and (other seeds)
 measured on.
 
-Shapes after public data: waste containers fill in ramps by day and drop when emptied (Melbourne's and
-Porto's open bin levels), kerb parking follows the day with stays of one to two hours (San Francisco SFpark),
-traffic has two peaks, daylight spans five decades. The gate's own steps are applied: 5 %, quarters, Laplace
+Simulated throughout: waste containers fill in ramps by day and drop when emptied, kerb parking follows the day with
+stays of one to two hours, people pass in two peaks, daylight spans five decades.
+The gate's own steps are applied: 5 %, quarters, Laplace
 noise, suppression below 11, one window for the night.
 """
 

@@ -120,6 +120,34 @@ def code() -> list[Row]:
     return [row("report/ on the node as .mpy", total, "B", "8 KiB", 8192)]
 
 
+def markdown() -> str:
+    """The README's table: bytes of one reading by encoding; airtime of one, and of one among its history."""
+    lines = [
+        "| bytes a reading | borne | with history | packed struct | CayenneLPP | TLV | CBOR |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for port in KINDS:
+        other = encodings(port)
+        batch = 51 / readings(port, 51)
+        peers = [other[name] for name in ("packed struct", "CayenneLPP", "TLV after Milesight", "CBOR")]
+        cells = [schema.row(port)[0], schema.size(port), f"{batch:.2f}", *peers]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    lines += ["", "| airtime a reading, ms | SF7 | SF10 | SF12 |", "|---|---|---|---|"]
+    for port in KINDS:
+        lines.append(
+            f"| {schema.row(port)[0]} | {' | '.join(_airtimes(port, factor) for factor in _FACTORS)} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _airtimes(port: int, factor: int) -> str:
+    size, cayenne = schema.size(port), encodings(port)["CayenneLPP"]
+    room = codec.paid(size, lambda bytes_: airtime_ms(bytes_, factor))
+    ours = airtime_ms(size, factor)
+    healed = ours / readings(port, room)
+    return f"{ours:.0f}; with history {healed:.0f}; CayenneLPP {airtime_ms(cayenne, factor):.0f}"
+
+
 def rows() -> list[Row]:
     """For `make bench`."""
     return [*sizes(), *airtimes(), *code()]

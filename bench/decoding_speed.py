@@ -26,7 +26,8 @@ from borne_node.report.schema import LIGHT
 _ROOT = Path(__file__).parents[1]
 _POOL = 4096
 _REPEAT = 256
-_LINES = 200_000
+# About what a town of ten thousand nodes sends in a day.
+_LINES = 1_000_000
 Row = dict[str, object]
 
 

@@ -12,4 +12,5 @@ def main():
     app.run(board)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -77,14 +77,14 @@ var PORTS = {
     5: []
   } },
   // parking zone: 3 bytes, window index in the first 12 bits, windows of 900 s
-  10: { kind: "parking zone", bytes: 3, windowBits: 12, priors: [[59, 107, 128, 128, 254, 128, 128, 128, 128, 113, 69, 160, 172, 225, 252, 128, 127, 118, 128, 128, 210, 254, 252], [254, 128, 128, 128, 254, 128, 128, 128, 128, 25, 128, 253, 128, 128, 128, 128, 254]], fields: [
+  10: { kind: "parking zone", bytes: 3, windowBits: 12, priors: [[68, 106, 128, 128, 254, 128, 128, 128, 128, 108, 70, 174, 172, 224, 254, 128, 128, 112, 128, 128, 209, 253, 254], [254, 128, 128, 128, 254, 128, 128, 128, 128, 25, 128, 253, 128, 128, 128, 128, 254]], fields: [
     // occupied bays of the zone, bays; bits 12 to 17
     { name: "occupied", bits: 6, last: 60, offset: 0, step: 1, unknown: 63, suppressed: 62, set: 0 },
     // bays that could be read, bays; bits 18 to 23
     { name: "bays_ok", bits: 6, last: 60, offset: 0, step: 1, unknown: 63, set: 1 }
   ] },
   // parking bay: 4 bytes, window index in the first 8 bits, windows of 3600 s
-  11: { kind: "parking bay", bytes: 4, windowBits: 8, priors: [[32, 203, 137, 254, 254, 128, 128, 128, 128, 119, 144, 104, 151, 254, 128, 128, 120, 79, 86, 128, 220, 254]], fields: [
+  11: { kind: "parking bay", bytes: 4, windowBits: 8, priors: [[38, 192, 193, 254, 254, 128, 128, 128, 128, 130, 140, 113, 157, 254, 128, 128, 127, 81, 89, 128, 222, 254]], fields: [
     // share of the hour for which the bay was occupied, quarters; bits 8 to 10
     { name: "share_1", bits: 3, last: 4, offset: 0, step: 1, unknown: 7, suppressed: 6, set: 0, row: "share" },
     // share of the hour for which the bay was occupied, quarters; bits 11 to 13
@@ -122,7 +122,7 @@ var PORTS = {
     { name: "occupied_8", bits: 2, last: 1, labels: [false, true], unknown: 3, suppressed: 2, set: 0, row: "occupied" }
   ] },
   // light: 5 bytes, window index in the first 8 bits, windows of 3600 s
-  20: { kind: "light", bytes: 5, windowBits: 8, priors: [[6, 128, 128, 136, 235, 254, 2, 254, 16, 131, 139, 112, 129, 137, 143, 174, 15, 128, 128, 32, 30, 58, 112, 193, 193, 171, 222, 218], [146, 128, 153, 128, 254, 128, 128, 128, 128, 141, 220, 57, 105, 254, 128, 128, 163, 128, 254, 128, 41, 254], [128, 128, 128, 254], [128, 128, 128, 254], [128, 128, 128, 254]], fields: [
+  20: { kind: "light", bytes: 5, windowBits: 8, priors: [[7, 128, 128, 125, 240, 254, 2, 254, 14, 124, 131, 125, 128, 135, 148, 182, 17, 128, 128, 28, 35, 70, 135, 203, 193, 171, 222, 218], [140, 128, 183, 128, 254, 128, 128, 128, 128, 149, 235, 39, 181, 236, 128, 128, 149, 128, 254, 128, 70, 254], [128, 128, 128, 254], [128, 128, 128, 254], [128, 128, 128, 254]], fields: [
     // presence triggers in the window, triggers; bits 8 to 17
     { name: "presence", bits: 10, last: 1020, offset: 0, step: 1, unknown: 1023, suppressed: 1022, overflow: 1021, set: 0 },
     // illuminance class, lower bounds 1, 3, 10, 30, ... 30000 lux from class 1 on, class; bits 18 to 21
@@ -135,7 +135,7 @@ var PORTS = {
     { name: "energy", bits: 10, last: 1020, offset: 0, step: 2, unknown: 1023, overflow: 1021, set: 4 }
   ] },
   // fill: 3 bytes, window index in the first 8 bits, windows of 14400 s
-  30: { kind: "fill", bytes: 3, windowBits: 8, priors: [[167, 40, 196, 128, 254, 128, 128, 128, 128, 7, 2, 16, 254, 128, 2, 254, 231, 2, 237, 128, 124, 2, 119, 254], [23, 128, 128, 128, 254, 128, 128, 128, 128, 126, 174, 77, 137, 211, 254, 128, 62, 128, 128, 128, 144, 254, 254], [128, 128, 128, 254], [128, 128, 128, 254]], fields: [
+  30: { kind: "fill", bytes: 3, windowBits: 8, priors: [[146, 33, 203, 128, 254, 128, 128, 128, 128, 10, 2, 24, 200, 228, 71, 254, 189, 2, 182, 128, 168, 44, 139, 254], [26, 128, 128, 128, 254, 128, 128, 128, 128, 127, 177, 75, 140, 194, 254, 128, 58, 128, 128, 128, 108, 152, 254], [128, 128, 128, 254], [128, 128, 128, 254]], fields: [
     // filling level, %; bits 8 to 12
     { name: "level", bits: 5, last: 20, offset: 0, step: 5, unknown: 31, suppressed: 30, set: 0 },
     // temperature in the container, degC; bits 13 to 19
@@ -253,8 +253,8 @@ function readHistory(bytes, port, layout, newest, window) {
   }
 
   function decide(cell) {
-    var chance = chances[cell], bit = narrow((range >> 8) * chance >> 4);
-    chances[cell] = bit ? chance - (chance >> 5) : chance + (4096 - chance >> 5);
+    var chance = chances[cell], bit = narrow((range >> 9) * chance >> 6);
+    chances[cell] = bit ? chance - (chance >> 5) : chance + (32768 - chance >> 5);
     return bit;
   }
 
@@ -310,9 +310,9 @@ function readHistory(bytes, port, layout, newest, window) {
     found.push(data);
   }
 
-  chances = [16, 250, 64].concat([128]).map(function (chance) { return 16 * chance; });
+  chances = [16, 250, 64].concat([128]).map(function (chance) { return 128 * chance; });
   layout.priors.forEach(function (priors) {
-    for (var n = 0; n < 32; n += 1) { chances.push(16 * (n < priors.length ? priors[n] : 128)); }
+    for (var n = 0; n < 32; n += 1) { chances.push(128 * (n < priors.length ? priors[n] : 128)); }
   });
   value = next() * 65536 + next() * 256 + next();
   while (found.length < 255 && decide(0)) { readWindow(); }

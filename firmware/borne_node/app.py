@@ -31,7 +31,7 @@ class Node:
             self.cause, self.health_at = board.reset_cause, 0
         self.unsaved = []  # reports that the flash did not take: sent in this wake, or lost and counted
         self.seeded = True
-        self.reboot = False
+        self.again = self.reboot = False
 
     def wake(self):
         """Do what is due. Returns the unix second of the next wake, and the pin that may wake earlier or None."""
@@ -41,7 +41,7 @@ class Node:
             self.report(released)
         if self.session_is_due():
             self.obey(self.deliver())
-            until = self.look_ahead()
+            until = self.clock.now() if self.again else self.look_ahead()
         self.remember()
         return (min(until, self.post[1]) if self.waiting else until), pin
 
@@ -106,9 +106,9 @@ class Node:
         self.unsaved = []
         self.waiting = len(outbox)
         if self.clock.is_set and not was_set:
-            self.health_at = (
-                self.clock.now() + _HEALTH_S
-            )  # the first report went out by a clock that was years off
+            # The first report went out by a clock that was years off, and what was read opened no window.
+            self.health_at = self.clock.now() + _HEALTH_S
+            self.again = True
         return downlinks
 
     @step

@@ -9,9 +9,13 @@ import json
 import os
 import time
 
-import esp32
-import machine
-import network
+try:
+    import esp32
+    import machine
+    import network
+except ImportError:
+    # CPython: a tool may read this module; building a Board there fails at the first use.
+    esp32 = machine = network = None
 
 from borne_node import __version__
 from borne_node.clock import Clock

@@ -33,6 +33,8 @@ class Post:
             if self._drbg.due(self._clock.now()):
                 self._drbg.reseed(self._clock.now())
             self._send(link, outbox, unsaved, downlinks)
+            if not self._clock.is_set:
+                raise LinkDown("nobody tells the time")
             self._failures, self._attempt = backoff.FRESH
         except LinkDown as problem:
             print("borne: %s" % problem)

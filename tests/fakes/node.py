@@ -118,6 +118,7 @@ class Node:
 
     def __init__(self, kind, seed=1, broker=None, blocks=64, now=NOW, **changes):
         self.clock = FakeClock(now, is_set=False)
+        self.asked = 0  # how often the node asked for the time
         self.told = now  # what NTP says at the first boot; later the clock runs on
         self.rtc, self.nvs, self.entropy = Memory(), FakeStore(), Entropy(seed)
         self.broker = broker or FakeBroker()
@@ -163,6 +164,7 @@ class Node:
 
     # The module ntptime: `host` and `timeout` are set on it.
     def time(self):
+        self.asked += 1
         if self.told is None:
             raise OSError(110)
         import time

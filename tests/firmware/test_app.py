@@ -119,6 +119,19 @@ def test_without_a_clock_nothing_is_released():
     assert {int(topic.split("/")[-1]) for topic, _ in node.broker.published} <= {schema.HEALTH}
 
 
+def test_a_clock_that_nobody_sets_does_not_keep_the_radio_on():
+    node = Node("parking", bays=4)
+    node.clock.set(946_684_800)
+    node.clock.is_set = False
+    node.told = None
+    wakes = 0
+    while node.clock.now() < 946_684_800 + 12 * HOUR:
+        node.wake()
+        wakes += 1
+    assert wakes >= 12 * 12
+    assert node.asked <= 2 * 30  # twice a session; sessions half an hour apart on average in the end
+
+
 def test_damaged_settings_leave_the_node_reachable():
     node = Node("fill", depth_mm=1200)
     with open(settings.FILE, "w") as file:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from borne import decoding
 from borne.decoding import OVERFLOW, SUPPRESSED, DecodeError, Report, decode, encode
 from borne.decoding.table import Field, build, fields_of, layouts
 from borne_node.errors import SensorFault
@@ -238,3 +241,16 @@ def test_every_field_with_history_can_be_unknown() -> None:
     for layout in layouts().values():
         if layout.has_history:
             assert all("unknown" in field.reserved.values() for field in layout.fields), layout.name
+
+
+def test_the_package_gives_columns_and_streams_when_named() -> None:
+    assert decoding.decode_columns([b"\x0a\x3b\xd0"], 30)["level"].to_pylist() == [35]
+    assert [one.report is not None for one in decoding.decode_stream(["30 0a3bd0"])] == [True]
+    with pytest.raises(AttributeError, match="no attribute 'decode_everything'"):
+        _ = decoding.decode_everything
+
+
+def test_a_plain_installation_decodes_without_the_columns_libraries() -> None:
+    script = "import sys; from borne.decoding import decode; decode(bytes(3), 30); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not {"numpy", "pyarrow", "msgspec"} & set(done.stdout.split())

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
-from bench import decoding_fuzz as fuzz  # noqa: E402
+from bench import decoding_fuzz as fuzz
 
 
 def test_no_two_decoders_differ() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import re
 import shlex
@@ -13,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from bench import decoding_size
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -126,8 +129,19 @@ def test_the_technician_changes_a_node(desk: Desk) -> None:
 
 
 def test_the_integrator_decodes(desk: Desk) -> None:
-    shown = [desk.run(command) for command in commands() if "borne decode" in command]
-    assert len(shown) == 2
+    payload = base64.b64encode(bytes.fromhex("7b5b9f")).decode()
+    uplink = {
+        "end_device_ids": {"dev_eui": "70B3D57ED0000001"},
+        "received_at": "2027-03-15T08:00:00.123456789Z",
+    }
+    uplink["uplink_message"] = {"f_port": 30, "f_cnt": 7, "frm_payload": payload}  # type: ignore[assignment]
+    (desk.folder / "uplinks.ndjson").write_text(json.dumps(uplink) + "\n")
+    shown = [
+        desk.run(command) for command in commands() if "borne decode" in command or "borne codec" in command
+    ]
+    assert len(shown) == 4
+    assert (desk.folder / "reports.parquet").stat().st_size > 0
+    assert "decodeUplink" in (desk.folder / "borne.js").read_text()
     assert "55" in shown[0] and "level" in shown[0]
     assert shown[1].count("\n") == 2
 
@@ -153,9 +167,14 @@ def test_no_command_is_left_out() -> None:
         "borne provision",
         "borne listen",
         "borne decode",
+        "borne codec",
     )
     for command in commands():
         assert command.startswith(tested) or "| borne decode" in command, command
+
+
+def test_the_tables_of_bytes_and_airtime_are_what_the_benchmark_measures() -> None:
+    assert decoding_size.markdown() in README
 
 
 def test_links_lead_somewhere() -> None:

@@ -141,7 +141,7 @@ def test_ctrl_c_ends_it_and_leaves_nothing(tmp_path: Path, line: str) -> None:
     [
         (["--nodes", "0"], "nodes: 0 is not between 1 and 50"),
         (["--nodes", "51"], "nodes: 51 is not between 1 and 50"),
-        (["--days", "0"], "days: 0 is not between"),
+        (["--days", "0"], "days: 0 is not more than 0"),
         (["--svg", "no/such/folder/x.svg"], "svg: there is no folder no/such/folder"),
         (["--keep", "."], "keep: the folder . is not empty"),
     ],

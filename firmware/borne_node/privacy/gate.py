@@ -15,7 +15,7 @@ from borne_node.privacy.noise import Sampler
 from borne_node.report import schema
 from borne_node.sealed import seal, unseal
 
-# window: unix seconds // its length; values: int, None (unknown) or SUPPRESSED, as in schema.names(port).
+# window: unix seconds // its length; values: int, None (unknown) or SUPPRESSED, as in meaning.names(port).
 Released = namedtuple("Released", ("port", "window", "values"))
 
 _SLEW_S = 60  # more than the sleep clock is off in a slot; setting it back by less is no set-back

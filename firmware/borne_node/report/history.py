@@ -1,7 +1,7 @@
 """Earlier windows behind the current one, as tight as an adaptive model of each field makes them.
 
 A binary range coder with carry (G. N. N. Martin, 1979; the byte-wise form of LZMA) whose probabilities start
-from PRIORS and adapt while the frame is read. No number reaches 2**28, so none leaves the small integers of
+from PRIORS and adapt while the frame is read. No number reaches 2**30, so none leaves the small integers of
 a 32-bit MicroPython.
 
 For each window: "another one follows", "it is a gap" (all unknown: the node was not there), else slot by
@@ -41,19 +41,19 @@ LONGER = const(19)  # 1 ... 8 added: its length goes on
 COMMON = (16, 250, 64)
 PRIORS = {
     30: (
-        b"\xa7\x28\xc4\x80\xfe\x80\x80\x80\x80\x07\x02\x10\xfe\x80\x02\xfe\xe7\x02\xed\x80\x7c\x02\x77\xfe",
-        b"\x17\x80\x80\x80\xfe\x80\x80\x80\x80\x7e\xae\x4d\x89\xd3\xfe\x80\x3e\x80\x80\x80\x90\xfe\xfe",
+        b"\x92\x21\xcb\x80\xfe\x80\x80\x80\x80\x0a\x02\x18\xc8\xe4\x47\xfe\xbd\x02\xb6\x80\xa8\x2c\x8b\xfe",
+        b"\x1a\x80\x80\x80\xfe\x80\x80\x80\x80\x7f\xb1\x4b\x8c\xc2\xfe\x80\x3a\x80\x80\x80\x6c\x98\xfe",
         b"\x80\x80\x80\xfe",
         b"\x80\x80\x80\xfe",
     ),
     10: (
-        b"\x3b\x6b\x80\x80\xfe\x80\x80\x80\x80\x71\x45\xa0\xac\xe1\xfc\x80\x7f\x76\x80\x80\xd2\xfe\xfc",
+        b"\x44\x6a\x80\x80\xfe\x80\x80\x80\x80\x6c\x46\xae\xac\xe0\xfe\x80\x80\x70\x80\x80\xd1\xfd\xfe",
         b"\xfe\x80\x80\x80\xfe\x80\x80\x80\x80\x19\x80\xfd\x80\x80\x80\x80\xfe",
     ),
-    11: (b"\x20\xcb\x89\xfe\xfe\x80\x80\x80\x80\x77\x90\x68\x97\xfe\x80\x80\x78\x4f\x56\x80\xdc\xfe",),
+    11: (b"\x26\xc0\xc1\xfe\xfe\x80\x80\x80\x80\x82\x8c\x71\x9d\xfe\x80\x80\x7f\x51\x59\x80\xde\xfe",),
     20: (
-        b"\x06\x80\x80\x88\xeb\xfe\x02\xfe\x10\x83\x8b\x70\x81\x89\x8f\xae\x0f\x80\x80\x20\x1e\x3a\x70\xc1\xc1\xab\xde\xda",
-        b"\x92\x80\x99\x80\xfe\x80\x80\x80\x80\x8d\xdc\x39\x69\xfe\x80\x80\xa3\x80\xfe\x80\x29\xfe",
+        b"\x07\x80\x80\x7d\xf0\xfe\x02\xfe\x0e\x7c\x83\x7d\x80\x87\x94\xb6\x11\x80\x80\x1c\x23\x46\x87\xcb\xc1\xab\xde\xda",
+        b"\x8c\x80\xb7\x80\xfe\x80\x80\x80\x80\x95\xeb\x27\xb5\xec\x80\x80\x95\x80\xfe\x80\x46\xfe",
         b"\x80\x80\x80\xfe",
         b"\x80\x80\x80\xfe",
         b"\x80\x80\x80\xfe",
@@ -96,14 +96,14 @@ class Model:
 
     def reset(self):
         for n in range(len(self.chances)):
-            self.chances[n] = 2048
+            self.chances[n] = 16384
         cell = FIRST_SET
         for priors in PRIORS.get(self.port, ()):
             for n in range(len(priors)):
-                self.chances[cell + n] = 16 * priors[n]
+                self.chances[cell + n] = priors[n] << 7
             cell += SET
         for n in range(len(COMMON)):
-            self.chances[n] = 16 * COMMON[n]
+            self.chances[n] = COMMON[n] << 7
         slot = 0
         for field in self.fields:
             for _ in range(field[6]):
@@ -188,7 +188,7 @@ class Model:
 
     def learn(self, cell, bit):
         chance = self.chances[cell]
-        self.chances[cell] = chance - (chance >> RATE) if bit else chance + (4096 - chance >> RATE)
+        self.chances[cell] = chance - (chance >> RATE) if bit else chance + (32768 - chance >> RATE)
 
 
 class _Writer(Model):
@@ -203,7 +203,7 @@ class _Writer(Model):
             self.window(values)
             # Behind the last window come the decision to stop and one byte that ends the code.
             size = self.at + 1
-            stop = (self.range >> 8) * self.chances[FOLLOWS] >> 4
+            stop = (self.range >> 9) * self.chances[FOLLOWS] >> 6
             while stop < LOW:
                 stop <<= 8
                 size += 1
@@ -217,7 +217,7 @@ class _Writer(Model):
         self.step(self.set_codes(values, self.target))
 
     def decide(self, cell, bit):
-        self._narrow((self.range >> 8) * self.chances[cell] >> 4, bit)
+        self._narrow((self.range >> 9) * self.chances[cell] >> 6, bit)
         self.learn(cell, bit)
         return bit
 

@@ -63,7 +63,7 @@ class _Reader(Model):
         return byte
 
     def decide(self, cell, _):
-        bit = self._narrow((self.range >> 8) * self.chances[cell] >> 4)
+        bit = self._narrow((self.range >> 9) * self.chances[cell] >> 6)
         self.learn(cell, bit)
         return bit
 

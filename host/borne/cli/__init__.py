@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "provision": ("borne.cli.provision", ""),
     "listen": ("borne.cli.listen", ""),
     "decode": ("borne.cli.decode", "columns"),
+    "codec": ("borne.cli.codec", "columns"),
     "virtual-board": ("borne.cli.virtual_board", "street"),
 }
 
@@ -41,17 +42,21 @@ class _Commands(TyperGroup):
         except ModuleNotFoundError as error:
             function = _without(cmd_name, extra, error)
         alone = typer.Typer(add_completion=False)
-        alone.command(cmd_name)(function)
+        alone.command(cmd_name, context_settings=_ANY if function.__name__ == "refuse" else None)(function)
         command = typer.main.get_command(alone)
         assert isinstance(command, TyperCommand)
         return command
+
+
+# So that a command that is not installed says that, whatever it was given.
+_ANY: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
 def _without(name: str, extra: str, error: ModuleNotFoundError) -> Callable[[], None]:
     def refuse() -> None:
         raise UserError(f"{name} needs {error.name}: pip install 'borne[{extra}]'") from None
 
-    refuse.__doc__ = f"(not installed: pip install 'borne[{extra}]')"
+    refuse.__doc__ = f"(not installed; it comes with the extra `{extra}`)"
     return refuse
 
 

@@ -165,46 +165,60 @@ def refused(field: Field, codes: Codes) -> Bools | None:
     return special if special.any() else None
 
 
-def _errors(layout: Layout, codes: list[Codes], lengths: npt.NDArray[Any], plain: bool) -> Rows | None:
-    """The first thing wrong with each payload, in the order in which the node's decoder looks."""
-    errors: Rows | None = None
+class _Errors:
+    """The first thing wrong with each payload; what is noted first counts."""
 
-    def note(where: Bools | None, keys: Any) -> None:
-        nonlocal errors
-        if where is None or not where.any():
+    def __init__(self, lengths: npt.NDArray[Any]) -> None:
+        self.lengths = lengths
+        self.keys: Rows | None = None
+
+    def note(self, where: Bools, keys: Any) -> None:
+        if not where.any():
             return
-        if errors is None:
-            errors = np.zeros(len(lengths), np.int64)
-        where &= errors == FINE
-        errors[where] = keys[where] if isinstance(keys, np.ndarray) else keys
+        if self.keys is None:
+            self.keys = np.zeros(len(self.lengths), np.int64)
+        new = where & (self.keys == FINE)
+        self.keys[new] = keys[new] if isinstance(keys, np.ndarray) else keys
 
-    def wrong_size(size: Any) -> Any:
-        return LENGTH + (np.asarray(size, np.int64) << 20) + np.minimum(lengths, 0xFFFFF).astype(np.int64)
+    def size(self, where: Bools, right: Any) -> None:
+        known = np.minimum(self.lengths, 0xFFFFF).astype(np.int64)
+        self.note(where, LENGTH + (np.asarray(right, np.int64) << 20) + known)
 
-    if not plain:
-        note(lengths < layout.size, wrong_size(layout.size))
-    for number, field in enumerate(layout.fields):
-        wrong = refused(field, codes[number])
+    def code(self, number: int, field: Field, codes: Codes, chosen: Bools | None = None) -> None:
+        wrong = refused(field, codes)
         if wrong is not None:
-            note(wrong, CODE + (number << 20) + codes[number].astype(np.int64))
-    if plain and not layout.variants:
-        return errors
-    longest = np.full(len(lengths), layout.size)
-    number = len(layout.fields)
+            keys = CODE + (number << 20) + codes.astype(np.int64)
+            self.note(wrong if chosen is None else wrong & chosen, keys)
+
+
+def _errors(layout: Layout, codes: list[Codes], lengths: npt.NDArray[Any], plain: bool) -> Rows | None:
+    """Error keys, looked for in the order in which the node's decoder looks."""
+    errors = _Errors(lengths)
+    if not plain:
+        errors.size(lengths < layout.size, layout.size)
+    for number, field in enumerate(layout.fields):
+        errors.code(number, field, codes[number])
+    if layout.variants or not plain:
+        longest = _variant_errors(layout, codes, errors)
+        if not layout.has_history:
+            errors.size(lengths > longest, longest)
+    return errors.keys
+
+
+def _variant_errors(layout: Layout, codes: list[Codes], errors: _Errors) -> npt.NDArray[Any]:
+    """Note what is wrong with the fields that the first code chooses; returns the right length of each payload."""
+    longest = np.full(len(errors.lengths), layout.size)
     if layout.variants:
-        note(~np.isin(codes[0], list(layout.variants)), np.int64(NO_COMMAND))
+        errors.note(~np.isin(codes[0], list(layout.variants)), np.int64(NO_COMMAND))
+    number = len(layout.fields)
     for code, more in layout.variants.items():
         chosen = codes[0] == code
         longest[chosen] = layout.size + sum(field.width for field in more) // 8
-        note(chosen & (lengths < longest), wrong_size(longest))
+        errors.size(chosen & (errors.lengths < longest), longest)
         for field in more:
-            wrong = refused(field, codes[number])
-            if wrong is not None:
-                note(wrong & chosen, CODE + (number << 20) + codes[number].astype(np.int64))
+            errors.code(number, field, codes[number], chosen)
             number += 1
-    if not layout.has_history:
-        note(lengths > longest, wrong_size(longest))
-    return errors
+    return longest
 
 
 def _add_history(bulk: Bulk, column: Column, wanted: bool) -> Bulk:

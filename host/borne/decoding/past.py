@@ -190,9 +190,9 @@ class _Reader:
 
     def _decide(self, rows: Ints, cell: Any) -> Ints:
         chance = self.chances[rows, cell].astype(np.int64)
-        bit = self._narrow(rows, (self.range[rows] >> 8) * chance >> 4)
+        bit = self._narrow(rows, (self.range[rows] >> 9) * chance >> 6)
         self.chances[rows, cell] = np.where(
-            bit, chance - (chance >> model.RATE), chance + (4096 - chance >> model.RATE)
+            bit, chance - (chance >> model.RATE), chance + (32768 - chance >> model.RATE)
         )
         return bit
 
@@ -222,9 +222,9 @@ class _Reader:
 
 def _first_chances(layout: Layout) -> npt.NDArray[np.uint16]:
     sets = len({field.row for field in layout.fields})
-    chances = np.full(model.FIRST_SET + model.SET * sets, 2048, np.uint16)
-    chances[: len(model.COMMON)] = [16 * one for one in model.COMMON]
+    chances = np.full(model.FIRST_SET + model.SET * sets, 16384, np.uint16)
+    chances[: len(model.COMMON)] = [128 * one for one in model.COMMON]
     for n, priors in enumerate(model.PRIORS.get(layout.port, ())):
         at = model.FIRST_SET + n * model.SET
-        chances[at : at + len(priors)] = [16 * one for one in priors]
+        chances[at : at + len(priors)] = [128 * one for one in priors]
     return chances

@@ -29,8 +29,8 @@ BOARD_FILE: Final = "board.json"
 VERSION_FILE: Final = "version.json"
 FILESYSTEM: Final = "vfs"
 _PACKAGE: Final = "borne_node"
-# Words for people: the wire table's other half, which no node reads.
-_HOST_ONLY: Final = frozenset({Path("report/meaning.py")})
+# Words for people, and the reading of earlier windows: no node loads them.
+_HOST_ONLY: Final = frozenset({Path("report/meaning.py"), Path("report/reader.py")})
 
 # The flash's erase sector, and MicroPython's block (ports/esp32/esp32_partition.c, NATIVE_BLOCK_SIZE_BYTES).
 _BLOCK: Final = 4096

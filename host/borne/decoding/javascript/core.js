@@ -113,8 +113,8 @@ function readHistory(bytes, port, layout, newest, window) {
   }
 
   function decide(cell) {
-    var chance = chances[cell], bit = narrow((range >> 8) * chance >> 4);
-    chances[cell] = bit ? chance - (chance >> @RATE@) : chance + (4096 - chance >> @RATE@);
+    var chance = chances[cell], bit = narrow((range >> 9) * chance >> 6);
+    chances[cell] = bit ? chance - (chance >> @RATE@) : chance + (32768 - chance >> @RATE@);
     return bit;
   }
 
@@ -170,9 +170,9 @@ function readHistory(bytes, port, layout, newest, window) {
     found.push(data);
   }
 
-  chances = @COMMON@.concat([128]).map(function (chance) { return 16 * chance; });
+  chances = @COMMON@.concat([128]).map(function (chance) { return 128 * chance; });
   layout.priors.forEach(function (priors) {
-    for (var n = 0; n < @SET@; n += 1) { chances.push(16 * (n < priors.length ? priors[n] : 128)); }
+    for (var n = 0; n < @SET@; n += 1) { chances.push(128 * (n < priors.length ? priors[n] : 128)); }
   });
   value = next() * 65536 + next() * 256 + next();
   while (found.length < @MOST@ && decide(@FOLLOWS@)) { readWindow(); }
