@@ -17,13 +17,22 @@ TABLE = (
     ("mb7389", "ranger", "MB7389", UART, 300, 4999),
     ("vl53l1x", "ranger", "VL53L1X", I2C, 40, 3600),
     ("veml7700", "light", "VEML7700", I2C, 0, 0),
+    ("bh1750", "light", "BH1750", I2C, 0, 0),
+    ("ld2410", "presence", "LD2410", UART, 0, 0),
+    ("ina226", "meter", "INA226", I2C, 0, 0),
+    ("pzem004t", "meter", "PZEM004T", UART, 0, 0),
 )
 
-# Which settings of a kind name a sensor, and what may stand there; the first is the default.
+# Which settings of a kind name a sensor, what may stand there, and what does that is no chip.
 SLOTS = {
-    "parking": (("sensor", ("magnetometer", "ranger")),),
-    "light": (("sensor", ("light",)),),
-    "fill": (("sensor", ("ranger",)),),
+    "parking": (("sensor", ("magnetometer", "ranger"), ()),),
+    # A PIR is no more than its pin.
+    "light": (
+        ("sensor", ("light",), ()),
+        ("presence", ("presence",), ("pir",)),
+        ("lamp", ("meter",), ("none",)),
+    ),
+    "fill": (("sensor", ("ranger",), ()),),
 }
 
 
@@ -37,7 +46,7 @@ def row(name):
 
 def choices(kind, setting="sensor"):
     """The names that may stand in a setting of a kind of node, the default first; none: it has no such setting."""
-    for slot, roles in SLOTS[kind]:
+    for slot, roles, others in SLOTS[kind]:
         if slot == setting:
-            return tuple(one[0] for role in roles for one in TABLE if one[1] == role)
+            return others + tuple(one[0] for role in roles for one in TABLE if one[1] == role)
     return ()

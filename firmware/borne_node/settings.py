@@ -103,6 +103,11 @@ _ROWS = (
     # Strength of the earth's field in nT, IGRF-13: 46 to 49 thousand in mainland France, 22 to 67 on earth.
     ("earth_nt", _whole(20000, 70000), 47500, "parking"),
     ("refractory_s", _whole(5, 600), 30, "light"),
+    ("presence", None, None, "light"),
+    ("lamp", None, None, "light"),
+    # What the lamp draws at full light.
+    ("lamp_w", _whole(1, 2000), None, "light"),
+    ("night_off", _flag, False, "light"),
     ("depth_mm", _whole(300, 5000), ..., "fill"),
     ("offset_mm", _whole(0, 1000), 0, "fill"),
     ("container", _one_of(CONTAINERS), "column", "fill"),
@@ -150,8 +155,10 @@ def validate(given):
         raise SettingsError(
             "withheld_bays", "names bay %d of %d" % (max(complete["withheld_bays"]), complete["bays"])
         )
-    complete["sensor"] = _sensor(complete, "sensor")
+    for setting, _, _ in sensors.SLOTS[kind]:
+        complete[setting] = _sensor(complete, setting)
     _check_reach(complete)
+    _check_lamp(complete)
     return complete
 
 
@@ -201,6 +208,16 @@ def _check_reach(settings):
             raise SettingsError("bays", "must be 1: a %s has no bus that several share" % settings["sensor"])
     elif floor is not None:
         raise SettingsError("floor_mm", "is a setting of rangers only")
+
+
+def _check_lamp(settings):
+    if settings.get("lamp", "none") == "none":
+        if settings.get("lamp_w") is not None:
+            raise SettingsError("lamp_w", "needs a meter: name one in lamp")
+    elif settings["lamp_w"] is None:
+        raise SettingsError("lamp_w", "is missing: the lamp's power at full light, in W")
+    elif settings["presence"] == "ld2410" and sensors.row(settings["lamp"])[3] == sensors.UART:
+        raise SettingsError("lamp", "has the UART that the presence sensor needs; choose ina226, or pir")
 
 
 def canonical(settings):

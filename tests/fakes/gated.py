@@ -13,7 +13,7 @@ from borne_node.privacy.gate import Gate
 from borne_node.privacy.ledger import Ledger
 
 Parking = namedtuple("Parking", ("occupied", "confidence"))
-Light = namedtuple("Light", ("lux", "triggers"))
+Light = namedtuple("Light", ("lux", "triggers", "lamp", "dimming", "energy"))
 Fill = namedtuple("Fill", ("level", "temperature"))
 
 # Midnight UTC after the firmware's release, so that every kind's window begins here.

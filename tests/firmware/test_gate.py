@@ -24,9 +24,14 @@ def fill(level=50, temperature=12, **more):
     return Street("fill", "fill", lambda now: Fill(level, temperature), **more)
 
 
-def light(triggers=40, lux=7, **more):
-    # Each window's triggers are read on the boundary, with the last reading of the hour.
-    return Street("light", "light", lambda now: Light(lux, 0 if now % HOUR else triggers), **more)
+def light(triggers=40, lux=7, lamp=(None, None, None), **more):
+    # Each window's triggers, and energy, are read on the boundary, with the last reading of the hour.
+    def reading(now):
+        within = now % HOUR
+        state, dimming, energy = lamp
+        return Light(lux, 0 if within else triggers, state, dimming, energy and (0 if within else energy))
+
+    return Street("light", "light", reading, **more)
 
 
 def running(street, windows=2):
@@ -268,7 +273,9 @@ def test_light_counts_each_trigger_in_the_window_it_came_in():
     street = light(0)
     street.until(MIDNIGHT + 9 * HOUR + 600)
     left = [20, 20]
-    street.reading = lambda now: Light(7, left.pop() if left and now > MIDNIGHT + 10 * HOUR else 0)
+    street.reading = lambda now: Light(
+        7, left.pop() if left and now > MIDNIGHT + 10 * HOUR else 0, None, None, None
+    )
     released = {}
     while street.now < MIDNIGHT + 13 * HOUR:
         street.wake()
@@ -300,7 +307,38 @@ def test_light_is_clamped_to_its_field():
         codec.encode(one.port, one.window, one.values)
 
 
-def test_light_says_the_lux_class_and_has_no_lamp_yet():
+def test_light_says_what_its_lamp_did():
+    street = running(light(40, 150, (2, 62, 30)), 7)
+    released = street.until(MIDNIGHT + 20 * HOUR)
+    assert {one.values[2:] for one in released} == {(2, 62, 30)}
+    assert codec.decode(20, codec.encode(20, *released[0][1:])).values[2:] == (2, 60, 30)
+
+
+def test_the_energy_of_a_night_is_the_sum_of_its_hours():
+    street = running(light(40, 0, (1, 100, 50)), 7)
+    nights = [one for one in street.until(MIDNIGHT + 2 * 86400 + 7 * HOUR) if one.window % 24 == 22]
+    assert {one.values[4] for one in nights} == {400}
+
+
+def test_a_lamp_defective_once_is_defective_in_that_window_only():
+    street = running(light(40), 7)
+    street.reading = lambda now: Light(
+        7, 0, 4 if 9 * HOUR <= now - MIDNIGHT < 10 * HOUR else 1, 100, None if now % HOUR else 20
+    )
+    by_hour = {one.window % 24: one.values[2] for one in street.until(MIDNIGHT + 20 * HOUR)}
+    assert by_hour[9] == 4 and by_hour[8] == 1 and by_hour[11] == 1
+
+
+def test_energy_that_was_not_measured_throughout_is_unknown():
+    street = running(light(40), 7)
+    street.reading = lambda now: Light(
+        7, 0, 1, 100, None if now - MIDNIGHT == 12 * HOUR else 0 if now % HOUR else 20
+    )
+    by_hour = {one.window % 24: one.values[4] for one in street.until(MIDNIGHT + 20 * HOUR)}
+    assert by_hour[11] is None and by_hour[10] == 20 and by_hour[13] == 20
+
+
+def test_light_says_the_lux_class_and_nothing_of_a_lamp_without_a_meter():
     street = running(light(40, 150), 7)
     assert {one.values[1:] for one in street.until(MIDNIGHT + 20 * HOUR)} == {(5, None, None, None)}
     street = running(light(40, None), 7)

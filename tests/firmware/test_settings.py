@@ -134,3 +134,14 @@ def test_a_ranger_over_a_bay_knows_its_floor():
     given.update(sensor="vl53l1x", floor_mm=2500, bays=8)
     assert settings.validate(given)["floor_mm"] == 2500
     assert settings.parse(settings.canonical(settings.validate(given)))["floor_mm"] == 2500
+
+
+def test_a_lamp_has_a_meter_and_a_power():
+    assert complaint(kind="light", lamp="ina226")[0] == "lamp_w"
+    assert complaint(kind="light", lamp_w=60)[0] == "lamp_w"
+    assert complaint(kind="light", lamp="pzem004t", lamp_w=60, presence="ld2410")[0] == "lamp"
+    given = {"name": "n", "kind": "light", "wifi_ssid": "s", "mqtt_host": "h"}
+    complete = settings.validate(given)
+    assert (complete["sensor"], complete["presence"], complete["lamp"]) == ("veml7700", "pir", "none")
+    given.update(sensor="bh1750", presence="ld2410", lamp="ina226", lamp_w=60)
+    assert settings.validate(given)["lamp_w"] == 60

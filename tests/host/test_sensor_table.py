@@ -18,6 +18,8 @@ METHODS = {
     "magnetometer": ("start", "poll", "next", "standby"),
     "ranger": ("start", "ping", "stop"),
     "light": ("read",),
+    "presence": ("read",),
+    "meter": ("read",),
 }
 
 
@@ -59,7 +61,7 @@ def test_every_driver_has_a_row() -> None:
 def test_every_setting_of_the_table_has_a_default_and_a_role() -> None:
     assert set(sensors.SLOTS) == set(settings.KINDS)
     for kind, slots in sensors.SLOTS.items():
-        for setting, roles in slots:
+        for setting, roles, _ in slots:
             assert setting in settings.names_of(kind)
             assert sensors.choices(kind, setting), (kind, setting)
             assert set(roles) <= set(METHODS)

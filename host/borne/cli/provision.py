@@ -48,6 +48,16 @@ def provision(
     refractory_s: Annotated[
         int | None, typer.Option(help="light: seconds until presence counts again.")
     ] = None,
+    presence: Annotated[str | None, typer.Option(help="light: pir or ld2410.")] = None,
+    lamp: Annotated[
+        str | None, typer.Option(help="light: meter of the lamp: none, ina226, pzem004t.")
+    ] = None,
+    lamp_w: Annotated[
+        int | None, typer.Option(help="light: what the lamp draws at full light, in W.")
+    ] = None,
+    night_off: Annotated[
+        bool | None, typer.Option(help="light: the lamp is off for part of the night on purpose.")
+    ] = None,
     depth_mm: Annotated[int | None, typer.Option(help="fill: depth of the container in mm.")] = None,
     offset_mm: Annotated[int | None, typer.Option(help="fill: sensor above the rim, in mm.")] = None,
     container: Annotated[str | None, typer.Option(help="fill: column, bin, wheels or igloo.")] = None,
@@ -78,6 +88,10 @@ def provision(
         floor_mm=floor_mm,
         earth_nt=earth_nt,
         refractory_s=refractory_s,
+        presence=presence,
+        lamp=lamp,
+        lamp_w=lamp_w,
+        night_off=night_off,
         depth_mm=depth_mm,
         offset_mm=offset_mm,
         container=container,
