@@ -21,6 +21,7 @@ TABLE = (
     ("ld2410", "presence", "LD2410", UART, 0, 0),
     ("ina226", "meter", "INA226", I2C, 0, 0),
     ("pzem004t", "meter", "PZEM004T", UART, 0, 0),
+    ("lis3dh", "accelerometer", "LIS3DH", I2C, 0, 0),
 )
 
 # Which settings of a kind name a sensor, what may stand there, and what does that is no chip.
@@ -32,7 +33,7 @@ SLOTS = {
         ("presence", ("presence",), ("pir",)),
         ("lamp", ("meter",), ("none",)),
     ),
-    "fill": (("sensor", ("ranger",), ()),),
+    "fill": (("sensor", ("ranger",), ()), ("tilt", ("accelerometer",), ("none",))),
 }
 
 

@@ -110,6 +110,7 @@ _ROWS = (
     ("night_off", _flag, False, "light"),
     ("depth_mm", _whole(300, 5000), ..., "fill"),
     ("offset_mm", _whole(0, 1000), 0, "fill"),
+    ("tilt", None, None, "fill"),
     ("container", _one_of(CONTAINERS), "column", "fill"),
 )
 NAMES = tuple(row[0] for row in _ROWS)

@@ -20,8 +20,8 @@ def zone(*occupied, **more):
     return Street("parking", "zone", cars(*occupied), bays=len(occupied), **more)
 
 
-def fill(level=50, temperature=12, **more):
-    return Street("fill", "fill", lambda now: Fill(level, temperature), **more)
+def fill(level=50, temperature=12, tilt=None, fire=None, **more):
+    return Street("fill", "fill", lambda now: Fill(level, temperature, tilt, fire), **more)
 
 
 def light(triggers=40, lux=7, lamp=(None, None, None), **more):
@@ -380,9 +380,26 @@ def test_a_light_sensor_that_failed_once_has_lost_triggers():
     assert by_hour[10] is SUPPRESSED and by_hour[11] is not SUPPRESSED
 
 
+def test_tilt_and_fire_once_are_alarms_of_that_window():
+    street = running(fill(50, 12, 0, 0))
+    street.reading = lambda now: Fill(50, 12, 1 if now % 14400 // 3600 == 1 else None, 0)
+    assert {one.values for one in street.until(MIDNIGHT + 86400)} == {(50, 12, 1, 0)}
+    street = running(fill(50, 12, 0, 0))
+    street.reading = lambda now: Fill(50, 12, 0, 1 if 8 * HOUR <= now - MIDNIGHT < 9 * HOUR + 300 else 0)
+    fires = [one.values[3] for one in street.until(MIDNIGHT + 86400)]
+    assert fires.count(1) == 1 and set(fires) == {0, 1}
+
+
+def test_an_alarm_leaves_without_a_level():
+    street = running(fill(None, 12, 1, 0))
+    released = street.until(MIDNIGHT + 86400)
+    assert {one.values for one in released} == {(None, 12, 1, 0)}
+    assert codec.decode(30, codec.encode(30, *released[0][1:])).values == (None, 12, 1, 0)
+
+
 def test_fill_is_the_median_in_steps_of_five():
     levels = {0: 71, 1: 3, 2: 74, 3: 72}
-    street = Street("fill", "fill", lambda now: Fill(levels[now % 14400 // 3600], None))
+    street = Street("fill", "fill", lambda now: Fill(levels[now % 14400 // 3600], None, None, None))
     running(street)
     assert {one.values for one in street.until(MIDNIGHT + 86400)} == {(70, None, None, None)}
     for level, step in (

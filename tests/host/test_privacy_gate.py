@@ -49,7 +49,7 @@ class Watched(Street):
         return (
             Light(value, value, None, None, None)
             if self.row.kind == "light"
-            else Fill(value % 101, value % 30)
+            else Fill(value % 101, value % 30, 0, 0)
         )
 
     def snap(self) -> None:

@@ -20,6 +20,7 @@ METHODS = {
     "light": ("read",),
     "presence": ("read",),
     "meter": ("read",),
+    "accelerometer": ("read",),
 }
 
 

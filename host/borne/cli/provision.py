@@ -61,6 +61,7 @@ def provision(
     depth_mm: Annotated[int | None, typer.Option(help="fill: depth of the container in mm.")] = None,
     offset_mm: Annotated[int | None, typer.Option(help="fill: sensor above the rim, in mm.")] = None,
     container: Annotated[str | None, typer.Option(help="fill: column, bin, wheels or igloo.")] = None,
+    tilt: Annotated[str | None, typer.Option(help="fill: what feels it lean: none or lis3dh.")] = None,
     wifi_open: Annotated[bool, typer.Option("--wifi-open", help="The network has no password.")] = False,
     wifi_password_file: Annotated[Path | None, typer.Option(help="File (0600) that holds it.")] = None,
     mqtt_password_file: Annotated[Path | None, typer.Option(help="File (0600) that holds it.")] = None,
@@ -95,6 +96,7 @@ def provision(
         depth_mm=depth_mm,
         offset_mm=offset_mm,
         container=container,
+        tilt=tilt,
         **broker(mqtt),
     )
     # Before anybody is asked for a password.
