@@ -21,7 +21,7 @@ def build(settings, board, state=None):
     kind, role = settings["kind"], sensors.row(chosen(settings))[1]
     for one in _READERS:
         if one[:2] == (kind, role):
-            return _load("sense." + one[2]).build(settings, board, state)
+            return load("sense." + one[2]).build(settings, board, state)
     raise KeyError("%s by %s" % (kind, role))
 
 
@@ -35,15 +35,20 @@ def opener(settings, board, setting="sensor"):
 
     It raises SensorFault.
     """
-    name, _, chip, bus, _, _ = sensors.row(chosen(settings, setting))
+    name = chosen(settings, setting)
+    chip = sensors.row(name)[2]
 
     def open(given=None):
-        driver = getattr(_load("chips." + name), chip)
-        if given is None:
-            given = board.uart(driver.baudrate) if bus == sensors.UART else getattr(board, bus)()
-        return driver(given, board.clock)
+        driver = getattr(load("chips." + name), chip)
+        return driver(bus_of(name, board, driver) if given is None else given, board.clock)
 
     return open
+
+
+def bus_of(name, board, driver):
+    """The board's bus for a sensor of the table, whose driver is given."""
+    bus = sensors.row(name)[3]
+    return board.uart(driver.baudrate) if bus == sensors.UART else getattr(board, bus)()
 
 
 def settled(sensor, clock):
@@ -56,5 +61,6 @@ def settled(sensor, clock):
     return pin if settle(pin, clock) else None
 
 
-def _load(name):
+def load(name):
+    """A module of the node, by its name within it."""
     return __import__("borne_node." + name, None, None, ("",))

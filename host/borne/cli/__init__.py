@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "ports": ("borne.cli.ports", ""),
     "flash": ("borne.cli.flash", ""),
     "provision": ("borne.cli.provision", ""),
+    "sensor-test": ("borne.cli.sensor_test", ""),
     "listen": ("borne.cli.listen", ""),
     "decode": ("borne.cli.decode", "columns"),
     "codec": ("borne.cli.codec", "columns"),
