@@ -15,6 +15,8 @@ import threading
 import tty
 from pathlib import Path
 
+from borne.virtual.line import attach, detach
+
 MICROPYTHON = Path(sys.executable).with_name("micropython")
 
 _MACHINE = """\
@@ -73,6 +75,7 @@ class PtyBoard:
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "flash"
         self._nvs = folder / "nvs.json"
+        self._link = folder / "tty"
         modules = folder / "modules"
         for path in (self.folder, modules):
             path.mkdir(parents=True)
@@ -113,7 +116,7 @@ class PtyBoard:
         """
         master, slave = os.openpty()
         tty.setraw(slave)
-        self.port = os.ttyname(slave)
+        self.port = attach(self._link, slave)
         os.close(slave)
         self._cut_after, self._garble = cut_after, garble
         # The relay's thread alone opens and closes what it waits on.
@@ -213,6 +216,7 @@ class PtyBoard:
             self._garble = (b"", b"")
         if self._cut_after is not None and self.sent > self._cut_after:
             data = data[: len(data) - (self.sent - self._cut_after)]
+            detach(self._link)
             os.close(self._outer)
             self._outer = -1
         if data:

@@ -6,11 +6,15 @@ import os
 import select
 import socket
 import struct
+import tempfile
 import threading
 import tty
+from pathlib import Path
 
 import pytest
 from esp32_mock_bootloader import protocol, server
+
+from borne.virtual.line import attach, detach
 
 MB = 1 << 20
 
@@ -103,6 +107,8 @@ class RomBoard:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._master = -1
+        self._folder = tempfile.TemporaryDirectory(prefix="rom-board-")
+        self._link = Path(self._folder.name) / "tty"
         self.plug()
 
     def __enter__(self) -> RomBoard:
@@ -110,6 +116,7 @@ class RomBoard:
 
     def __exit__(self, *_: object) -> None:
         self._unplug()
+        self._folder.cleanup()
 
     def plug(self, cut_after: int | None = None) -> str:
         """Plug in a fresh cable; it breaks when this many bytes have come from the host. Returns the port."""
@@ -117,7 +124,7 @@ class RomBoard:
         self._stop = threading.Event()
         self._master, slave = os.openpty()
         tty.setraw(slave)
-        self.port = os.ttyname(slave)
+        self.port = attach(self._link, slave)
         os.close(slave)
         self._thread = threading.Thread(target=self._serve, args=(cut_after,), daemon=True)
         self._thread.start()
@@ -128,7 +135,11 @@ class RomBoard:
         if self._thread:
             self._thread.join()
             self._thread = None
+        self._pull()
+
+    def _pull(self) -> None:
         if self._master >= 0:
+            detach(self._link)
             os.close(self._master)
             self._master = -1
 
@@ -137,8 +148,7 @@ class RomBoard:
         while cable.wait_for_host():
             server.handle_client(cable, self._stop, self.chip, flash=self.flash, exit_on_disconnect=True)
             if cut_after is not None and cable.received > cut_after:
-                os.close(self._master)
-                self._master = -1
+                self._pull()
                 return
 
 

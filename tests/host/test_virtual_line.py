@@ -16,8 +16,8 @@ from borne.virtual.line import Fault, Line
 
 
 @pytest.fixture
-def line() -> Iterator[Line]:
-    line = Line()
+def line(tmp_path: Path) -> Iterator[Line]:
+    line = Line(tmp_path / "tty")
     yield line
     line.close()
 

@@ -18,6 +18,8 @@ from borne.errors import BorneError, PortError
 from borne.flashing import esptool, node, ports
 from borne.flashing.esptool import Flashed
 
+_NAME_MOST = 32
+
 
 def flash(
     board: Annotated[
@@ -56,7 +58,7 @@ def flash(
 
 def _flash(chosen: list[str], board: Board, image: Path | None, baud: int) -> list[Flashed | BorneError]:
     with _bars(chosen) as bars:
-        tasks = {name: bars.add_task(name, total=1.0) for name in chosen}
+        tasks = {name: bars.add_task(_short(name), total=1.0) for name in chosen}
 
         def follow(port: str, fraction: float) -> None:
             bars.update(tasks[port], completed=fraction)
@@ -71,6 +73,11 @@ def _only_port() -> str:
     if not there:
         raise PortError("no serial port; is the cable one that carries data? or give one with --port")
     raise PortError(f"several ports: say which with --port: {', '.join(there)}")
+
+
+def _short(port: str) -> str:
+    """The end of a long name tells ports apart, and leaves room for the bar."""
+    return port if len(port) <= _NAME_MOST else "…" + port[1 - _NAME_MOST :]
 
 
 def _bars(chosen: list[str]) -> Progress:

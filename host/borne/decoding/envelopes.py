@@ -95,9 +95,8 @@ def _the_things_stack(message: _Tts) -> Uplink | None:
     up, ids = message.uplink_message, message.end_device_ids or _TtsIds()
     if up is None:
         return None
-    if up.app_s_key is not _NONE and _there(
-        up.app_s_key
-    ):  # comes with the payload where skip_payload_crypto is on
+    # It comes with the payload where skip_payload_crypto is on.
+    if up.app_s_key is not _NONE and _there(up.app_s_key):
         raise EnvelopeError("the payload is still encrypted: let the server decrypt it (app_s_key)")
     heard = _best(up.rx_metadata)
     return Uplink(

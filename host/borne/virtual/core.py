@@ -51,7 +51,7 @@ class Core(Service):
         self.mac = mac
         self.flash = memory
         self.clock = clock
-        self.line = Line()
+        self.line = Line(memory.path.with_name("tty"))
         self.number = clock.add(self)
         self.now_us = clock.now_us
         self.due_us: int | None = None

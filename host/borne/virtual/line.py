@@ -9,6 +9,7 @@ import select
 import termios
 import tty
 from dataclasses import dataclass, field
+from pathlib import Path
 
 # A USB bridge's driver keeps about this much for a host that does not read; a UART loses what comes after.
 _BACKLOG = 1 << 20
@@ -48,19 +49,37 @@ class Fault:
         return self.cut_after is not None and self.passed >= self.cut_after
 
 
-class Line:
-    """The board's end. `port` is what a host opens; nobody here holds that end open, so a hang-up is seen."""
+def attach(link: Path, slave: int) -> str:
+    """Give a pty a name of its own; `detach` takes it away, before the pty goes.
 
-    def __init__(self) -> None:
+    Numbers of ptys are reused at once, by any process: a host that comes back after a pulled cable, as esptool does,
+    would find somebody else's board behind the old number.
+    """
+    detach(link)
+    link.symlink_to(os.ttyname(slave))
+    return str(link)
+
+
+def detach(link: Path) -> None:
+    link.unlink(missing_ok=True)
+
+
+class Line:
+    """The board's end. `port`, a link at the given path, is what a host opens; nobody here holds that end open, so a
+    hang-up is seen.
+    """
+
+    def __init__(self, link: Path) -> None:
         self._fault: Fault | None = None
         self._backlog = bytearray()
+        self._link = link.absolute()
         self.port = ""
         self._open()
 
     def _open(self) -> None:
         self._master, slave = os.openpty()
         tty.setraw(slave, termios.TCSANOW)
-        self.port = os.ttyname(slave)
+        self.port = attach(self._link, slave)
         os.close(slave)
         os.set_blocking(self._master, False)
         # Edge-triggered, because a line nobody has opened is "hung up" for ever and would wake a level poll at once.
@@ -83,7 +102,7 @@ class Line:
         self._fault = Fault(drop, flip, cut_after, seed) if drop or flip or cut_after is not None else None
 
     def replug(self) -> str:
-        """Put a new cable in; the port may have a new name."""
+        """Put a new cable in."""
         self.close()
         self._fault = None
         self._open()
@@ -147,18 +166,21 @@ class Line:
         return len(self._backlog) > _BACKLOG // 2
 
     def close(self) -> None:
-        if self._master >= 0:
-            self._watch.close()
-            os.close(self._master)
-            self._master = -1
+        self._pull()
+        self._watch.close()
         self._backlog.clear()
 
     def _cut(self) -> bool:
         if self._fault is None or not self._fault.is_cut:
             return False
-        os.close(self._master)
-        self._master = -1
+        self._pull()
         return True
+
+    def _pull(self) -> None:
+        if self._master >= 0:
+            detach(self._link)
+            os.close(self._master)
+            self._master = -1
 
     def _flush(self) -> None:
         try:
