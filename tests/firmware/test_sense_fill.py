@@ -113,8 +113,9 @@ def test_wild_echoes_do_not_move_the_level():
 def test_drops_and_walls_are_nearer_than_the_surface():
     # Three of each: the farther echo is the surface.
     assert level_of(200, 700, 201, 702, 199, 701, "out of range") == 50
-    # A drop that answers more often than the surface hides it.
-    assert level_of(100, 700, 101, 702, 102, 103, 104) == 100
+    # A drop that answers more often than the surface does not hide it, a heap at the sensor does.
+    assert level_of(60, 700, 61, 702, 62, 63, 64) == 50
+    assert level_of(60, 700, 61, 1100, 62, 63, 64) == 100
 
 
 def test_a_slanted_heap_answers_within_a_hand():

@@ -3,7 +3,9 @@
 The rule: of the good pings, those within 80 mm of each other are one echo. The echo that most pings agree on is the
 surface, and it takes three of seven; of two with as many, the farther one. What lies on the way to the surface (a
 drop on the sensor, a rib, the wall) answers now and then and nearer; a slanted heap answers now here, now there, but
-mostly within a hand; twice there and back is farther, and seldom. The distance is the median of that echo's pings.
+mostly within a hand; twice there and back is farther, and seldom. What answers from above the full line is believed
+only if fewer than two pings agree on something behind it: a heap up there would hide all else, a drop does not. The
+distance is the median of that echo's pings.
 """
 
 from borne_node.compat import const
@@ -11,13 +13,14 @@ from borne_node.errors import SensorFault
 
 PINGS = const(7)
 _AGREE = const(3)
+_BEHIND = const(2)
 _WIDTH_MM = const(80)
 
 
-def distance(ranger, farthest_mm):
+def distance(ranger, farthest_mm, full_mm=0):
     """Millimetres of the surface. Raises SensorFault: too few pings were good, or too few agree.
 
-    A ping beyond `farthest_mm`, where nothing can be, is none.
+    A ping beyond `farthest_mm`, where nothing can be, is none. `full_mm`: where the full line is.
     """
     good = []
     worst = None
@@ -37,9 +40,14 @@ def distance(ranger, farthest_mm):
             good.append(found)
     finally:
         ranger.stop()
-    near = [one for one in good if one <= farthest_mm]
-    echo = _echo(sorted(near))
-    if len(echo) >= _AGREE:
+    inside = sorted([one for one in good if one <= farthest_mm])
+    below = [one for one in inside if one >= full_mm]
+    echo = _echo(below)
+    if len(below) == len(inside) or len(echo) < _BEHIND:
+        echo = _echo(inside)
+        if len(echo) < _AGREE:
+            echo = ()
+    if echo:
         return echo[len(echo) // 2]
     raise worst if worst and len(good) < _AGREE else SensorFault(ranger.name, "out of range")
 

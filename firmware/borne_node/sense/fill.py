@@ -65,7 +65,7 @@ class Fill:
         ranger = self._open_ranger()
         empty = self._offset + self._depth
         # A heap above the rim is full, a dent in the floor is empty: geometry.volume holds both to the scale.
-        surface = echo.distance(ranger, empty + _MARGIN_MM + (empty >> _MARGIN_SHIFT))
+        surface = echo.distance(ranger, empty + _MARGIN_MM + (empty >> _MARGIN_SHIFT), self._offset)
         height = empty - echo.in_air(surface, ranger.celsius, celsius)
         return geometry.volume(self._shape, height, self._depth)
 
