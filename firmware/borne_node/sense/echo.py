@@ -1,6 +1,6 @@
 """One distance out of several pings.
 
-The rule: of the good pings, those within 80 mm of each other are one echo. The echo that most pings agree on is the
+The rule: of the good pings, those within 150 mm of each other are one echo. The echo that most pings agree on is the
 surface, and it takes three of seven; of two with as many, the farther one. What lies on the way to the surface (a
 drop on the sensor, a rib, the wall) answers now and then and nearer; a slanted heap answers now here, now there, but
 mostly within a hand; twice there and back is farther, and seldom. What answers from above the full line is believed
@@ -14,7 +14,7 @@ from borne_node.errors import SensorFault
 PINGS = const(7)
 _AGREE = const(3)
 _BEHIND = const(2)
-_WIDTH_MM = const(80)
+_WIDTH_MM = const(150)
 
 
 def distance(ranger, farthest_mm, full_mm=0):
