@@ -3,7 +3,7 @@
 The rule: of the good pings, those within 150 mm of each other are one echo. The echo that most pings agree on is the
 surface, and it takes three of seven; of two with as many, the farther one. What lies on the way to the surface (a
 drop on the sensor, a rib, the wall) answers now and then and nearer; a slanted heap answers now here, now there, but
-mostly within a hand; twice there and back is farther, and seldom. What answers from above the full line is believed
+mostly within two hands; twice there and back is farther, and seldom. What answers from above the full line is believed
 only if fewer than two pings agree on something behind it: a heap up there would hide all else, a drop does not. The
 distance is the median of that echo's pings.
 """
