@@ -132,6 +132,8 @@ def test_a_board_answers_after_its_cable_was_pulled(tmp_path: Path) -> None:
     with Bench(tmp_path, "print('* main')") as bench:
         assert bench.run(5) == ["main"]
         board = bench.board
+        # The prompt goes where nobody listens yet; it must not use up what the cable lets through.
+        assert board.wait_for(b">>> ")
         host = os.open(board.port, os.O_RDWR | os.O_NOCTTY)
         board.line.fault(cut_after=3)
         os.write(host, b"\r\n")
