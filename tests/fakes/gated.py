@@ -59,10 +59,11 @@ class Street:
         self.slept = False
         self.sent = []
         self.gate = None
+        self.woken = now
 
     def wake(self):
         """One wake; returns what it sent."""
-        now = self.now
+        now = self.woken = self.now
         drbg = Drbg(self.entropy, self.store)
         self.gate = Gate(
             self.row, self.settings, drbg, Ledger(self.store), self.memory, None if self.slept else now

@@ -12,6 +12,9 @@ from store import PowerCut
 from borne_node.privacy import policy
 from borne_node.report import codec, schema
 
+# As gate.py: less than that before its last wake is a sleep clock put right, and the windows go on.
+SLEW_S = 60
+
 KINDS = st.sampled_from([("parking", "zone"), ("parking", "bay"), ("light", "light"), ("fill", "fill")])
 EVENTS = st.one_of(
     st.tuples(st.just("sleep"), st.integers(1, 12)),
@@ -53,8 +56,10 @@ class Watched(Street):
         )
 
     def snap(self) -> None:
-        """From here on nothing of the open window may be said."""
-        self.broken.add(policy.window(self.row, self.now)[0])
+        """From here on nothing of the open window may be said; a clock set back may have left it behind already."""
+        start = policy.window(self.row, self.now)[0]
+        if start not in {start_of(self, released) for _, released in self.sent}:
+            self.broken.add(start)
 
     def live(self, wakes: int) -> None:
         for _ in range(wakes):
@@ -83,7 +88,7 @@ def play(street: Watched, events: list[tuple[str, int]]) -> None:
             street.store.cut_after = None
         elif event == "set":
             street.now = max(MIDNIGHT, street.now + amount)
-            if amount < 0:
+            if street.now < street.woken - SLEW_S:
                 street.snap()
         elif event == "fault":
             street.failing = amount
