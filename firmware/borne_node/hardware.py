@@ -30,6 +30,7 @@ _SLICE_MS = 100
 _WATCHDOG_MS = 180_000
 _FEED_MS = 30_000
 _BLOB_USUAL = 64
+_NOT_FOUND = 0x1102  # ESP_ERR_NVS_NOT_FOUND (nvs.h); MicroPython raises it negated
 _BLOB_MAX = 4000  # ESP-IDF, NVS: a blob of at most 4000 bytes fits one page
 _SPI_HZ = 8_000_000  # SX1276 datasheet 2.5.6: at most 10 MHz; SX1261/2 datasheet 8.2.1: 16 MHz
 _I2C_HZ = 400_000  # QMC5883L, VEML7700 and TCA9548A are all fast-mode parts
@@ -201,6 +202,16 @@ class NvsStore:
             except OSError:
                 pass
         return None  # ESP_ERR_NVS_NOT_FOUND; anything else is as good as absent, and its reader fails closed
+
+    def has(self, name):
+        """Whether a record is there; none of it is read."""
+        try:
+            self._nvs.get_blob(name, bytearray(0))
+        except OSError as error:
+            return (
+                abs(error.errno) != _NOT_FOUND
+            )  # else ESP_ERR_NVS_INVALID_LENGTH: it does not fit into nothing
+        return True
 
     def write(self, name, data):
         try:
