@@ -73,6 +73,19 @@ class Board:
             1, baudrate=baudrate, tx=self._pin("uart_tx"), rx=self._pin("uart_rx"), timeout=0, rxbuf=256
         )
 
+    def pulse(self):
+        """A ranger with trigger and echo pins instead of a UART: the callable that chips/hc_sr04.py takes."""
+        trigger = machine.Pin(self.names["uart_tx"], machine.Pin.OUT, value=0)
+        echo = machine.Pin(self.names["uart_rx"], machine.Pin.IN)
+
+        def measure(trigger_us, limit_us):
+            trigger.value(1)
+            time.sleep_us(trigger_us)
+            trigger.value(0)
+            return machine.time_pulse_us(echo, 1, limit_us)
+
+        return measure
+
     def presence_pin(self):
         return machine.Pin(self.names["pir"], machine.Pin.IN, machine.Pin.PULL_DOWN)
 

@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "flash": ("borne.cli.flash", ""),
     "budget": ("borne.cli.budget", ""),
     "provision": ("borne.cli.provision", ""),
+    "sensor-test": ("borne.cli.sensor_test", ""),
     "listen": ("borne.cli.listen", ""),
     "decode": ("borne.cli.decode", "columns"),
     "codec": ("borne.cli.codec", "columns"),
