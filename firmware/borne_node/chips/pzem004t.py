@@ -38,15 +38,14 @@ class PZEM004T:
 
     def read(self):
         """One exchange, 100 ms. Raises SensorFault "no answer" or "bad checksum"."""
-        reason = None
         for _ in range(_TRIES):
-            reason = self._exchange()
-            if reason is None:
+            heard = self._exchange()
+            if heard is None:
                 return self._values()
-        raise SensorFault(NAME, reason)
+        raise SensorFault(NAME, "bad checksum" if heard else "no answer")
 
     def _exchange(self):
-        """None, or why there is no good frame."""
+        """None for a good frame, else how many bytes were heard."""
         drain(self._uart, self._byte)
         self._uart.write(self._request)
         began = self._clock.ticks_ms()
@@ -56,11 +55,11 @@ class PZEM004T:
                 self._frame[heard] = self._byte[0]
                 heard += 1
             if ticks_diff(self._clock.ticks_ms(), began) > _LIMIT_MS:
-                return "bad checksum" if heard else "no answer"
+                return heard
             self._clock.sleep_ms(_POLL_MS)
         good = crc(memoryview(self._frame)[: _SIZE - 2]) == self._frame[23] | self._frame[24] << 8
         if not good or self._frame[1] != _READ_INPUT or self._frame[2] != 2 * _REGISTERS:
-            return "bad checksum"
+            return heard
 
     def _values(self):
         # Section 2.3: 0.1 V, 0.001 A, 0.1 W, 1 Wh; 32-bit values with the low word first.
