@@ -49,6 +49,14 @@ BYPASSES = {
         ),
         "imports the bench tool",
     ),
+    "a node that tests itself": (
+        Patch(
+            "app.py",
+            "        from borne_node import sense\n",
+            "        from borne_node import selftest, sense\n",
+        ),
+        "imports the bench tool",
+    ),
     "a sensor that loads the bench tool": (
         Patch("sense/__init__.py", 'load("sense." + one[2])', 'load("sense.probe")'),
         "loads sense.probe",
