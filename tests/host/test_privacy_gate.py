@@ -49,7 +49,11 @@ class Watched(Street):
         value = self.data[self.turn % len(self.data)]
         if self.row.kind == "parking":
             return Parking([value >> bay & 1 for bay in range(4)], ())
-        return Light(value, value) if self.row.kind == "light" else Fill(value % 101, value % 30)
+        return (
+            Light(value, value, None, None, None)
+            if self.row.kind == "light"
+            else Fill(value % 101, value % 30, 0, 0)
+        )
 
     def snap(self) -> None:
         """From here on nothing of the open window may be said; a clock set back may have left it behind already."""

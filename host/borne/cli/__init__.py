@@ -23,6 +23,8 @@ COMMANDS: Final = {
     "budget": ("borne.cli.budget", ""),
     "provision": ("borne.cli.provision", ""),
     "fleet": ("borne.cli.fleet", "fleet"),
+    "sensor-test": ("borne.cli.sensor_test", ""),
+    "self-test": ("borne.cli.self_test", ""),
     "listen": ("borne.cli.listen", ""),
     "decode": ("borne.cli.decode", "columns"),
     "codec": ("borne.cli.codec", "columns"),
