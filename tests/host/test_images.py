@@ -268,7 +268,10 @@ def test_a_node_of_every_board_can_be_made(tmp_path, monkeypatch):
 
 
 def test_two_commands_at_once_fetch_the_same(site, tmp_path):
-    program = "from borne import boards as b; from borne.flashing import images as i; i.obtain(b.load('esp32-c3-devkitm'))"
+    program = (
+        "from borne import boards; from borne.flashing import images; images.obtain(boards.load(%r))"
+        % C3.name
+    )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     # The folder of images of this Python is not to be found: it has none for this chip.
     several = [subprocess.Popen([sys.executable, "-c", program], env=environment) for _ in range(3)]

@@ -68,7 +68,9 @@ def lock_file() -> Path:
 
 def _fetch(board: Board, progress: Progress, timeout: float) -> Path:
     if os.environ.get(OFFLINE_VARIABLE):
-        raise ImageError(f"{_missing(board)}; {OFFLINE_VARIABLE} is set, so it is not fetched")
+        raise ImageError(
+            f"{_missing(board)}; {OFFLINE_VARIABLE} is set, so it is not fetched; {_by_hand(board)}"
+        )
     url = _url(board)
     target = user_cache_path("borne") / "images" / board.image_file
     try:
