@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from borne import boards
 from borne.boards import Board
 from borne.errors import BorneError, PortError
-from borne.flashing import esptool, node, ports
+from borne.flashing import esptool, flasher, ports
 from borne.flashing.esptool import Flashed
 
 _NAME_MOST = 32
@@ -63,7 +63,8 @@ def _flash(chosen: list[str], board: Board, image: Path | None, baud: int) -> li
         def follow(port: str, fraction: float) -> None:
             bars.update(tasks[port], completed=fraction)
 
-        return node.flash(chosen, board, image, baud=baud, progress=follow)
+        jobs = [flasher.Job(name, board) for name in chosen]
+        return flasher.flash_all(jobs, flasher.How(image, baud=baud), progress=follow)
 
 
 def _only_port() -> str:
