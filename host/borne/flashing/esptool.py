@@ -43,6 +43,7 @@ class Flashed:
     baud: int = 0
     kept: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    provisioned: bool = False
 
 
 def identify(port: str) -> Identity | None:

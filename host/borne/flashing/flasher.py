@@ -15,6 +15,8 @@ from borne.flashing.esptool import Flashed
 from borne.flashing.image import MicroPython, Region
 from borne.flashing.keeping import Memory
 from borne.flashing.node import Identity
+from borne.flashing.nvs import Record
+from borne_node import settings
 
 
 @dataclass(frozen=True)
@@ -84,18 +86,43 @@ def _flash(job: Job, how: How, micropython: MicroPython, progress: Progress | No
         written = esptool.complete(chip, regions, progress, how.verify, guard)
         keeping.forget(chip)
         chip.reset()
-        return esptool.result(chip, job.board, regions, written, sorted(memory.files), memory.notes)
+        kept = sorted(name for name in memory.files if job.identity is None or name != settings.FILE)
+        done = esptool.result(chip, job.board, regions, written, kept, memory.notes)
+        return replace(done, provisioned=job.identity is not None or settings.FILE in memory.files)
 
     return esptool.attempt(job.port, action, baud=how.baud, board=job.board)
 
 
 def _keeping(job: Job, micropython: MicroPython, memory: Memory) -> tuple[Region, ...]:
+    """The regions of a node that has this memory, without those that hold what they shall, if in another order."""
+    regions = {region.name: region for region in _carrying(job, micropython, memory)}
+    if memory.is_current and _settings(job.identity) in (None, memory.files.get(settings.FILE)):
+        del regions[node.FILESYSTEM]
+    if node.NVS in regions and _same(nvs.read(memory.nvs_there), nvs.read(regions[node.NVS].data)):
+        del regions[node.NVS]
+    return tuple(regions.values())
+
+
+def _carrying(job: Job, micropython: MicroPython, memory: Memory) -> tuple[Region, ...]:
     regions = node.of_image(job.board, micropython, identity=job.identity, keep=memory.kept)
-    if not keeping.must_write_nvs(memory, job.identity):
+    if job.identity is not None or not memory.records:
         return regions
+    # Nobody gave new secrets, but the old ones have to move.
     where = micropython.nvs()
     carried = Region(node.NVS, where.offset, nvs.build(list(memory.records), where.size))
     return tuple(sorted((*regions, carried), key=lambda region: region.offset))
+
+
+def _settings(identity: Identity | None) -> bytes | None:
+    return None if identity is None else node.settings_file(identity)
+
+
+def _same(left: list[Record], right: list[Record]) -> bool:
+    return sorted(left, key=_name) == sorted(right, key=_name)
+
+
+def _name(record: Record) -> tuple[str, str]:
+    return record.namespace, record.key
 
 
 def _blank(job: Job, micropython: MicroPython) -> tuple[Region, ...]:

@@ -36,10 +36,16 @@ _GRAIN: Final = 1024
 
 @dataclass(frozen=True)
 class Memory:
-    """What was found. `nvs_raw`: the old partition, empty where it was not read; `notes`: what somebody should know."""
+    """What was found. `nvs_raw`: the old partition, as it was before a flash that was cut off; empty where it was not
+    read. `nvs_there`: as it is now. `is_current`: the firmware's files are there as they shall be, every one.
+    `notes`: what
+    somebody should know.
+    """
 
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    is_current: bool = False
     nvs_raw: bytes = field(default=b"", repr=False)
+    nvs_there: bytes = field(default=b"", repr=False)
     records: tuple[Record, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -78,22 +84,18 @@ def gather(chip: Chip, board: Board, micropython: MicroPython, *, with_nvs: bool
     """The node's own files and, `with_nvs`, its records. Raises what reading the flash raises, and ImageError."""
     there = partitions(chip)
     saved = _saved(chip)
-    files, note = _files(chip, board, there, saved)
+    files, is_current, note = _files(chip, board, there, saved)
     old_nvs = next((part for part in there if part.is_nvs), None)
     moved = old_nvs is not None and _place(old_nvs) != _place(micropython.nvs())
     broken = saved is not None and bool(saved.nvs)
     if not (with_nvs or moved or broken):
-        return Memory(files, notes=note)
+        return Memory(files, is_current, notes=note)
     raw = chip.read(old_nvs.offset, old_nvs.size) if old_nvs else b""
     found = {(record.namespace, record.key): record for record in nvs.read(saved.nvs if saved else b"")}
     found |= {(record.namespace, record.key): record for record in nvs.read(raw)}
     # While NVS was being written the cable was pulled: what the board still has is a part of what was saved.
-    return Memory(files, saved.nvs if saved and saved.nvs else raw, tuple(found.values()), note)
-
-
-def must_write_nvs(memory: Memory, identity: node.Identity | None) -> bool:
-    """Whether NVS has to be built anew, to carry its records over, although nobody gave new secrets."""
-    return identity is None and bool(memory.records)
+    old = saved.nvs if saved and saved.nvs else raw
+    return Memory(files, is_current, old, raw, tuple(found.values()), note)
 
 
 def _place(partition: Partition) -> tuple[int, int]:
@@ -107,21 +109,38 @@ def _saved(chip: Chip) -> Backup | None:
 
 def _files(
     chip: Chip, board: Board, there: tuple[Partition, ...], saved: Backup | None
-) -> tuple[dict[str, bytes], tuple[str, ...]]:
-    """The node's own files off the chip, or as they were saved where the chip's are not whole; and a note."""
+) -> tuple[dict[str, bytes], bool, tuple[str, ...]]:
+    """The node's own files off the chip, or as they were saved where the chip's are not whole; whether the firmware's
+    are current; and a note.
+    """
     vfs = next((part for part in there if part.name == node.FILESYSTEM), None)
     found: dict[str, bytes] = {}
+    is_current = False
     problem = ""
     if vfs is not None and vfs.end <= (chip.flash_bytes or vfs.end):
         try:
-            found = read_files(chip, vfs, node.node_files(board), node.is_nodes_own)
+            found, is_current = _own(chip, vfs, node.node_files(board))
         except volume.Unreadable as error:
             problem = str(error)
     if saved is not None and (problem or not _is_sound(found) or _same_settings(found, saved.files)):
-        return dict(saved.files), ("settings and records come from before the flash that was cut off",)
+        return dict(saved.files), False, ("settings and records come from before the flash that was cut off",)
     if problem and vfs is not None and _is_littlefs(chip, vfs):
-        return {}, (f"the old filesystem was damaged ({problem}): settings are lost, provision it again",)
-    return found, ()
+        return (
+            {},
+            False,
+            (f"the old filesystem was damaged ({problem}): settings are lost, provision it again",),
+        )
+    return found, is_current, ()
+
+
+def _own(chip: Chip, vfs: Partition, firmware: Mapping[str, bytes]) -> tuple[dict[str, bytes], bool]:
+    """The node's own files, and whether all the others are those of this firmware."""
+    found = read_files(chip, vfs, firmware, lambda name: node.is_nodes_own(name) or name == node.VERSION_FILE)
+    if found.pop(node.VERSION_FILE, None) != firmware[node.VERSION_FILE]:
+        return found, False
+    # It says so; but a file may have been changed by hand, or cut short.
+    everything = read_files(chip, vfs, firmware)
+    return found, {name: data for name, data in everything.items() if name not in found} == firmware
 
 
 def _is_sound(files: Mapping[str, bytes]) -> bool:

@@ -167,7 +167,7 @@ def of_image(
     made = list(micropython.regions)
     if identity is not None:
         complete = _settings(board, identity)
-        content[settings.FILE] = _canonical(complete)
+        content[settings.FILE] = settings_file(identity)
         where = micropython.nvs()
         records = nvs.with_secrets(list(kept.records), identity.secrets, complete["slot"])
         made.append(Region(NVS, where.offset, nvs.build(records, where.size)))
@@ -175,6 +175,14 @@ def of_image(
     built = volume.build(content, partition.size)
     made.append(Region(FILESYSTEM, partition.offset, built.data, built.blocks))
     return tuple(sorted(made, key=lambda region: region.offset))
+
+
+def settings_file(identity: Identity) -> bytes:
+    """settings.json of this node. Raises SettingError."""
+    try:
+        return _canonical(_validate(dict(identity.settings)))
+    except SettingsError as error:
+        raise SettingError(str(error)) from None
 
 
 def _settings(board: Board, identity: Identity) -> dict[str, Any]:
