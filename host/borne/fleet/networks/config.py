@@ -124,7 +124,10 @@ def _option(where: str, option: str, given: Mapping[str, Any], default: Any, pat
 
 def _check(where: str, kind: str, options: Mapping[str, Any]) -> None:
     if "url" in options:
-        url = urlsplit(options["url"])
+        try:
+            url = urlsplit(options["url"])
+        except ValueError:
+            url = urlsplit("")
         if url.scheme not in ("http", "https") or not url.hostname:
             raise SettingError(f"{where} url: is no URL such as https://eu1.cloud.thethings.network")
         if url.username or url.password:
