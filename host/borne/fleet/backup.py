@@ -12,6 +12,7 @@ import io
 import json
 import os
 import tarfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -157,13 +158,14 @@ def _packed(members: dict[str, bytes]) -> bytes:
 def _unpacked(data: bytes) -> dict[str, bytes]:
     """Members by name, each as its digest says. Raises RegistryError."""
     try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as tar:
+        # Unpacked as a whole, so that gzip's own checksum at its end counts too.
+        with tarfile.open(fileobj=io.BytesIO(gzip.decompress(data)), mode="r:") as tar:
             members = {entry.name: _content(tar, entry) for entry in tar}
         manifest: dict[str, Any] = json.loads(members.pop(_MANIFEST))
         digests = {name: hashlib.sha256(content).hexdigest() for name, content in members.items()}
         fine = digests == manifest["sha256"]
         newer = manifest["format"] != _FORMAT or manifest["registry"] > migrate.HEAD
-    except (tarfile.TarError, EOFError, OSError, ValueError, KeyError, TypeError):
+    except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError, KeyError, TypeError):
         raise RegistryError("backup: is none of borne's, or damaged; try an older one") from None
     if newer:
         raise RegistryError("backup: was written by a newer borne: upgrade this one")

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -22,6 +21,7 @@ from borne.cli.fleet.options import (
     SiteOption,
     StateOption,
     StreetOption,
+    console,
 )
 from borne.fleet.registry import assets, nodes, open_registry
 from borne.fleet.registry.nodes import Standing
@@ -88,6 +88,6 @@ def _print(rows: Iterator[dict[str, Any]]) -> None:
         shown["state"] += " (changed since)" if one["outdated"] else ""
         table.add_row(*(escape(str(shown[name] or "")) for name in _SHOWN))
     if table.row_count:
-        Console(soft_wrap=not sys.stdout.isatty()).print(table)
+        console().print(table)
     else:
         typer.echo("no asset is like that")

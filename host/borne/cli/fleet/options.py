@@ -13,6 +13,8 @@ from rich.console import Console
 
 from borne.errors import UserError
 
+_WIDE = 200
+
 RegistryOption = Annotated[
     str | None,
     typer.Option(
@@ -67,6 +69,11 @@ def ask_passphrase() -> str:
 def asking() -> Callable[[], str] | None:
     """How to ask, None where nobody sits at a terminal."""
     return ask_passphrase if sys.stdin.isatty() else None
+
+
+def console() -> Console:
+    """For tables: as wide as the terminal, or wide enough for whatever reads them."""
+    return Console() if sys.stdout.isatty() else Console(width=_WIDE)
 
 
 def errors() -> Console:

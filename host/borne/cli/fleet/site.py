@@ -116,7 +116,8 @@ def _keep(name: str, what: str, path: Path, vault: Path | None) -> None:
 
 def _print(found: list[sites.Site], as_json: bool) -> None:
     for one in found:
-        content = {key: value for key, value in dataclasses.asdict(one).items() if value not in (None, False)}
+        every = dataclasses.asdict(one).items()
+        content = {key: value for key, value in every if value is not None and value is not False}
         if as_json:
             typer.echo(json.dumps(content, ensure_ascii=False))
         else:

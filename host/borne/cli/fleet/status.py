@@ -11,11 +11,10 @@ from typing import Annotated
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from borne.cli.fleet.options import JsonOption, KindOption, NetworkOption, RegistryOption, SiteOption
+from borne.cli.fleet.options import JsonOption, KindOption, NetworkOption, RegistryOption, SiteOption, console
 from borne.fleet.registry import assets, open_registry
 from borne.fleet.registry.nodes import STATES
 from borne.fleet.registry.status import Count, counts, pending_settings
@@ -47,14 +46,14 @@ def status(
         writer.writerow(field.name for field in dataclasses.fields(Count))
         writer.writerows(dataclasses.astuple(one) for one in found)
     else:
-        Console(soft_wrap=not sys.stdout.isatty()).print(_table(found))
+        console().print(_table(found))
         if waiting:
             typer.echo(f"{waiting} settings wait for their node to confirm them")
 
 
 def _table(found: list[Count]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    shown = ("site", "kind", *STATES[:-1], "all", "changed since", "silent")
+    shown = ("site", "kind", *STATES[:-1], "all", "changed", "silent")
     for name in shown:
         table.add_column(name, justify="left" if name in ("site", "kind") else "right")
     lines: dict[tuple[str, str], list[Count]] = {}

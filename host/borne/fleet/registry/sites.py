@@ -61,7 +61,7 @@ def put(db: sql.Connection, site: Site) -> None:
     content: dict[str, Any] = {
         name: value
         for name, value in dataclasses.asdict(site).items()
-        if name != "name" and value not in (None, False)
+        if name != "name" and value is not None and value is not False
     }
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     changed = db.execute(sites.update().where(sites.c.name == site.name).values(defaults=text))
