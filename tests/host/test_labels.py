@@ -316,8 +316,10 @@ def test_notices_are_those_of_the_profiles_in_use() -> None:
     for name, document in made.items():
         assert "Ville de Test" in words(document), name
         assert len(pictures(document, 40)) == 1
-    with pytest.raises(SettingError, match="P-2: depth_mm: is missing"):
-        notices.notices([Node(Asset("P-2", "fill"), "P-2", "0" * 16)], "en", {})
+    assert set(notices.notices([Node(Asset("F-1", "fill"), "F-1", "0" * 16)], "en", {})) == {"fill"}
+    wrong = Asset("P-2", "parking", settings={"bays": 99})
+    with pytest.raises(SettingError, match="P-2: bays: must lie between"):
+        notices.notices([Node(wrong, "P-2", "0" * 16)], "en", {})
 
 
 # --- the command ---
