@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import real_brokers
 from faults import Waits
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from network_kit import actions, run
 from own_brokers import (
@@ -116,6 +116,7 @@ def test_a_password_is_never_in_the_file(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["acl", "passwords"]
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=30), st.text(min_size=1, max_size=30))
 def test_a_hash_agrees_with_its_password_alone(password: str, other: str) -> None:
     stored = hashed(password)

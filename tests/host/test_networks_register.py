@@ -324,3 +324,15 @@ def test_ctrl_c_says_where_it_stands(desk: Desk) -> None:
 def test_the_error_is_one_of_the_tree() -> None:
     assert issubclass(errors.Busy, NetworkError) and NetworkError.exit_code == 1
     assert config.EXPORTS["thingpark"] == ("csv",)
+
+
+def test_the_page_shows_what_works(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "networks.md").read_text()
+    (example,) = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "networks.toml").write_text(example)
+    found = config.read(tmp_path / "networks.toml")
+    assert {network.type for network in found.values()} == set(config.TYPES)
+    (snippet,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(snippet, names)
+    assert names["container"]["fillingLevel"]["value"] == 0.35

@@ -67,7 +67,9 @@ def register(
         rows = _online(target, wanted, every, key_of, dry_run, as_json)
     shown = _show(rows, as_json)
     typer.echo(f"{network}: {_summary(shown)}", err=True)
-    if (file or target.type == "mosquitto") and not dry_run and target.type in _AFTERWARDS:
+    if any(row.action in (plan.CREATED, plan.CHANGED, importers.WRITTEN) for row in shown) and (
+        file or target.type == "mosquitto"
+    ):
         typer.echo(_AFTERWARDS[target.type], err=True)
     if any(row.action in plan.FAILURES for row in shown):
         raise typer.Exit(1)

@@ -33,7 +33,7 @@ from borne.fleet.networks.plan import Backend, Row
 # What each type of network is told; ... must be given. A name that ends in _file, `ca`, `passwords` and `acl` are
 # paths, relative to networks.toml.
 _ONLINE: Final[Mapping[str, Any]] = {"token_file": "", "rate": 0.0, "ca": ""}
-_TYPES: Final[Mapping[str, Mapping[str, Any]]] = {
+TYPES: Final[Mapping[str, Mapping[str, Any]]] = {
     "tts": {"url": ..., "application": ..., "frequency_plans": {}, **_ONLINE},
     "chirpstack": {"server": ..., "tenant": ..., "application": ..., "tls": True, **_ONLINE},
     "liveobjects": {"profile": ..., "plan": "", "encoding": "", "group": "/", "url": URL, **_ONLINE},
@@ -93,9 +93,9 @@ def _network(name: str, given: Any, path: Path) -> Network:
     if not isinstance(given, dict):
         raise SettingError(f"{where} is no table: write [{name}] and its options below it")
     kind = str(given.get("type"))
-    if kind not in _TYPES:
-        raise SettingError(f"{where} type is {kind!r}; known are {', '.join(_TYPES)}")
-    table = _TYPES[kind]
+    if kind not in TYPES:
+        raise SettingError(f"{where} type is {kind!r}; known are {', '.join(TYPES)}")
+    table = TYPES[kind]
     for option in given:
         if option != "type" and option not in table:
             if _SECRET.search(option):

@@ -67,7 +67,8 @@ class Rest:
             answer = self._client.request(method, path, json=body, params=params or None)
         except httpx.HTTPError as error:
             # Not the exception's own words where it holds the request: the class says enough.
-            raise Busy(f"{self._name}: {scrub(str(error) or type(error).__name__, self._secret)}") from None
+            words = scrub(str(error) or type(error).__name__, self._secret)
+            raise Busy(f"{self._name} at {self._client.base_url.netloc.decode()}: {words}") from None
         if answer.is_success:
             return self._parsed(answer), answer.headers
         raise self._told(answer)
