@@ -74,8 +74,6 @@ def with_options(function: Callable[..., None]) -> Callable[..., None]:
 def _option(name: str, kind: Any, text: str) -> Parameter:
     flag = f"--{name.replace('_', '-')}"
     option = typer.Option(flag, help=text, rich_help_panel=_PANEL)
-    if kind is bool:
-        return Parameter(name, Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, option])
     annotation = Annotated[kind | None, option]
     return Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
