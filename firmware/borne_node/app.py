@@ -52,6 +52,7 @@ class Node:
         if self.session_is_due():
             self.sit_out(due)
             self.obey(self.deliver())
+            self.reseed()
             until = self.clock.now() if self.again else self.look_ahead()
         self.remember()
         return (min(until, self.post[1]) if self.waiting else until), pin
@@ -137,7 +138,7 @@ class Node:
 
         outbox, was_set = self.open_outbox(), self.clock.is_set
         way = link.build(self.settings, self.board)
-        post = Post(self.clock, self.reseed, self.board.entropy, self.post)
+        post = Post(self.clock, self.board.entropy, self.post)
         downlinks = post.session(way, outbox, self.unsaved)
         self.post, self.rate = post.memory, way.rate() or self.rate
         self.lost += len(self.unsaved)
@@ -151,7 +152,7 @@ class Node:
 
     @step
     def reseed(self):
-        """Mix fresh entropy into the generator when it is time to; the radio is on."""
+        """Mix fresh entropy into the generator when it is time to, daily; a radio is on while it is drawn."""
         from borne_node.privacy.drbg import Drbg
 
         drbg = Drbg(self.board.noise, self.board.nvs)
