@@ -45,15 +45,36 @@ def provision(
     antenna_dbi: Annotated[
         int | None, typer.Option(help="lorawan: gain of the antenna, 2 if not given.")
     ] = None,
+    sensor: Annotated[
+        str | None, typer.Option(help="What it measures with; a wrong name lists what fits the kind.")
+    ] = None,
     bays: Annotated[int | None, typer.Option(help="parking: bays that it watches, 1 to 8.")] = None,
     withheld_bays: Annotated[
         str | None, typer.Option(help="parking: reserved or private bays, never reported: 2,5.")
     ] = None,
+    floor_mm: Annotated[
+        int | None, typer.Option(help="parking by a ranger: from it to the ground of the empty bay, in mm.")
+    ] = None,
+    earth_nt: Annotated[
+        int | None, typer.Option(help="parking: strength of the earth's magnetic field there, in nT.")
+    ] = None,
     refractory_s: Annotated[
         int | None, typer.Option(help="light: seconds until presence counts again.")
     ] = None,
+    presence: Annotated[str | None, typer.Option(help="light: pir or ld2410.")] = None,
+    lamp: Annotated[
+        str | None, typer.Option(help="light: meter of the lamp: none, ina226, pzem004t.")
+    ] = None,
+    lamp_w: Annotated[
+        int | None, typer.Option(help="light: what the lamp draws at full light, in W.")
+    ] = None,
+    night_off: Annotated[
+        bool | None, typer.Option(help="light: the lamp is off for part of the night on purpose.")
+    ] = None,
     depth_mm: Annotated[int | None, typer.Option(help="fill: depth of the container in mm.")] = None,
     offset_mm: Annotated[int | None, typer.Option(help="fill: sensor above the rim, in mm.")] = None,
+    container: Annotated[str | None, typer.Option(help="fill: column, bin, wheels or igloo.")] = None,
+    tilt: Annotated[str | None, typer.Option(help="fill: what feels it lean: none or lis3dh.")] = None,
     wifi_open: Annotated[bool, typer.Option("--wifi-open", help="The network has no password.")] = False,
     wifi_password_file: Annotated[Path | None, typer.Option(help="File (0600) that holds it.")] = None,
     mqtt_password_file: Annotated[Path | None, typer.Option(help="File (0600) that holds it.")] = None,
@@ -86,11 +107,20 @@ def provision(
         region=region,
         fair_use_s=fair_use_s,
         antenna_dbi=antenna_dbi,
+        sensor=sensor,
         bays=bays,
         withheld_bays=None if withheld_bays is None else _numbers("withheld_bays", withheld_bays),
+        floor_mm=floor_mm,
+        earth_nt=earth_nt,
         refractory_s=refractory_s,
+        presence=presence,
+        lamp=lamp,
+        lamp_w=lamp_w,
+        night_off=night_off,
         depth_mm=depth_mm,
         offset_mm=offset_mm,
+        container=container,
+        tilt=tilt,
         **(broker(mqtt) if mqtt is not None else {}),
         **_identity(link, dev_eui, join_eui),
     )
