@@ -44,7 +44,8 @@ class Node:
     """A board that stands, or shall stand, at an asset. EUIs are 16 lower-case digits, most significant first.
 
     `name` is the node's name in settings and MQTT topics. `state` is where it stands: planned, flashed, provisioned,
-    joined, seen or retired. A node by Wi-Fi has no EUIs.
+    joined, seen or retired. A node by Wi-Fi has no EUIs. `key` names the vault's record of its key: the AppKey by
+    LoRaWAN, the broker's password by Wi-Fi.
     """
 
     asset: Asset
@@ -52,3 +53,4 @@ class Node:
     dev_eui: str | None = None
     join_eui: str | None = None
     state: str = "planned"
+    key: str | None = None

@@ -12,7 +12,17 @@ from borne.cli import Lazy
 COMMANDS: Final = {
     "import": ("borne.cli.fleet.import_", "fleet"),
     "export": ("borne.cli.fleet.export", "fleet"),
+    "list": ("borne.cli.fleet.list_", "fleet"),
+    "show": ("borne.cli.fleet.show", "fleet"),
+    "status": ("borne.cli.fleet.status", "fleet"),
+    "map": ("borne.cli.fleet.map_", "fleet"),
+    "site": ("borne.cli.fleet.site", "fleet"),
+    "replace": ("borne.cli.fleet.replace", "fleet"),
+    "vault": ("borne.cli.fleet.vault", "fleet"),
+    "backup": ("borne.cli.fleet.backup", "fleet"),
+    "restore": ("borne.cli.fleet.restore", "fleet"),
     "label": ("borne.cli.fleet.label", "fleet"),
+    "register": ("borne.cli.fleet.register", "fleet"),
 }
 
 

@@ -77,12 +77,6 @@ for _name, _columns in (
     ("uq_nodes_dev_eui", (nodes.c.dev_eui,)),
 ):
     Index(_name, *_columns, unique=True, sqlite_where=_STANDS, postgresql_where=_STANDS)
-Index(
-    "ix_nodes_status",
-    *(nodes.c.asset_id, nodes.c.state, nodes.c.revision, nodes.c.seen_at),
-    sqlite_where=_STANDS,
-    postgresql_where=_STANDS,
-)
 Index("ix_nodes_dev_eui", nodes.c.dev_eui)
 
 # What was written to which chip. A board is flashed before it is anybody's node, so the MAC leads.

@@ -82,14 +82,6 @@ def _nodes() -> None:
     )
     op.create_index("ix_nodes_dev_eui", "nodes", ["dev_eui"], unique=False)
     op.create_index(
-        "ix_nodes_status",
-        "nodes",
-        ["asset_id", "state", "revision", "seen_at"],
-        unique=False,
-        sqlite_where=sa.text("retired_at IS NULL"),
-        postgresql_where=sa.text("retired_at IS NULL"),
-    )
-    op.create_index(
         "uq_nodes_dev_eui",
         "nodes",
         ["dev_eui"],
