@@ -332,7 +332,8 @@ APP.command()(command)
 
 def run(*arguments: str | Path, nodes: list[Node]) -> tuple[int, str, BaseException | None]:
     text = "\n".join(json.dumps(exchange.as_json(node)) for node in nodes)
-    result = CliRunner().invoke(APP, [str(one) for one in arguments], input=text)
+    given = ["--nodes", "-", *(str(one) for one in arguments)]
+    result = CliRunner().invoke(APP, given, input=text)
     return result.exit_code, result.stderr, result.exception
 
 
@@ -403,7 +404,7 @@ def test_wrong_inputs_are_one_line_and_write_nothing(
     ],
 )
 def test_nodes_that_are_none(tmp_path: Path, text: str, reason: str) -> None:
-    result = CliRunner().invoke(APP, ["-o", str(tmp_path / "out")], input=text)
+    result = CliRunner().invoke(APP, ["-o", str(tmp_path / "out"), "--nodes", "-"], input=text)
     assert isinstance(result.exception, UserError) and reason in str(result.exception)
     assert list(tmp_path.iterdir()) == []
 

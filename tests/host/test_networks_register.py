@@ -213,7 +213,7 @@ def test_wrong_files_are_one_line(desk: Desk, name: str, text: str, mode: int, r
     assert "\n" not in str(found.exception) and "planted" not in str(found.exception)
 
 
-def test_wrong_options_are_one_line(desk: Desk, tmp_path: Path) -> None:
+def test_wrong_options_are_one_line(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.networks(things_stack("https://x"))
     for arguments, reason in (
         (["--file", str(tmp_path / "x.xml")], "takes a file as csv or json, not 'xml'"),
@@ -222,7 +222,8 @@ def test_wrong_options_are_one_line(desk: Desk, tmp_path: Path) -> None:
     ):
         found = desk.run(*arguments)
         assert isinstance(found.exception, UserError) and reason in str(found.exception), found.exception
-    assert "give --keys" in str(desk.run(keys=False).exception)
+    monkeypatch.setenv("BORNE_VAULT", str(tmp_path / "vault"))
+    assert "is not there; `borne fleet vault create` makes one" in str(desk.run(keys=False).exception)
     assert not (tmp_path / "x.xml").exists()
 
 
