@@ -39,7 +39,7 @@ _SETTINGS: Final = (
     ("presence", str, "light: pir or ld2410."),
     ("lamp", str, "light: meter of the lamp: none, ina226, pzem004t."),
     ("lamp_w", int, "light: what the lamp draws at full light, in W."),
-    ("night_off", bool | None, "light: the lamp is off for part of the night on purpose."),
+    ("night_off", bool, "light: the lamp is off for part of the night on purpose."),
     ("depth_mm", int, "fill: depth of the container in mm."),
     ("offset_mm", int, "fill: sensor above the rim, in mm."),
     ("container", str, "fill: column, bin, wheels or igloo."),
@@ -74,8 +74,6 @@ def with_options(function: Callable[..., None]) -> Callable[..., None]:
 def _option(name: str, kind: Any, text: str) -> Parameter:
     flag = f"--{name.replace('_', '-')}"
     option = typer.Option(flag, help=text, rich_help_panel=_PANEL)
-    if kind is bool:
-        return Parameter(name, Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, option])
     annotation = Annotated[kind | None, option]
     return Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 

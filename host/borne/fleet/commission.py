@@ -21,7 +21,7 @@ import sqlalchemy as sql
 from borne import boards
 from borne.boards import Board
 from borne.errors import BorneError, NoAnswer, RegistryError, ReplError, SettingError
-from borne.flashing import esptool, node
+from borne.flashing import esptool, flasher, node
 from borne.flashing.repl import Repl
 from borne.fleet import credentials, identity, provision, vault, wanted
 from borne.fleet.registry import nodes, pending, sites
@@ -202,13 +202,11 @@ class _Commission:
         return given
 
     def _flash(self, kind: Board, mac: str) -> None:
-        def follow(port: str, fraction: float) -> None:
-            self._tell("flash", fraction)
-
         self._tell("flash", 0.0)
-        (result,) = node.flash([self._port], kind, self._bench.image, baud=self._bench.baud, progress=follow)
-        if isinstance(result, BorneError):
-            raise result
+        how = flasher.How(self._bench.image, baud=self._bench.baud)
+        flasher.flash(
+            flasher.Job(self._port, kind), how, progress=lambda fraction: self._tell("flash", fraction)
+        )
         with self._bench.registry.writing() as db:
             nodes.flashed(
                 db,
