@@ -158,19 +158,25 @@ class _Commission:
         with self._bench.registry.writing() as db:
             standing = self._choose(db, seen.mac)
             site = sites.get(db, standing.asset.site)
-            self._refuse_strangers(standing, seen)
+            self._refuse_strangers(db, standing, seen)
             if standing.id is None:
                 dev_eui, join_eui = _identity(db, wanted.merged(standing.asset, site).link, seen.mac, site)
                 nodes.reserve(db, standing, seen.mac, dev_eui, join_eui, self._bench.stamp())
                 standing = nodes.get(db, standing.asset.asset)
         return standing, site
 
-    def _refuse_strangers(self, standing: Standing, seen: Seen) -> None:
+    def _refuse_strangers(self, db: sql.Connection, standing: Standing, seen: Seen) -> None:
         asset = standing.asset
         if standing.mac is not None and standing.mac != seen.mac:
             raise RegistryError(
                 f"{self._port}: {asset.asset} has the board with MAC {standing.mac}, and this is {seen.mac}; "
                 f"to give it this one: borne fleet replace {asset.asset}"
+            )
+        other = nodes.by_mac(db, seen.mac)
+        if other is not None and other.asset_id != standing.asset_id:
+            raise RegistryError(
+                f"{self._port}: the board with MAC {seen.mac} is the node of {other.asset.asset}; "
+                f"to take it from there: borne fleet replace {other.asset.asset}"
             )
         name = _name(seen.settings)
         if standing.mac is None and name not in (None, asset.node_name) and not self._bench.take:
