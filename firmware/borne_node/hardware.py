@@ -30,6 +30,7 @@ _SLICE_MS = 100
 _WATCHDOG_MS = 180_000
 _FEED_MS = 30_000
 _BLOB_USUAL = 64
+_NOT_FOUND = 0x1102  # ESP_ERR_NVS_NOT_FOUND (nvs.h); MicroPython raises it negated
 _BLOB_MAX = 4000  # ESP-IDF, NVS: a blob of at most 4000 bytes fits one page
 _SPI_HZ = 8_000_000  # SX1276 datasheet 2.5.6: at most 10 MHz; SX1261/2 datasheet 8.2.1: 16 MHz
 _I2C_HZ = 400_000  # QMC5883L, VEML7700 and TCA9548A are all fast-mode parts
@@ -72,6 +73,19 @@ class Board:
         return machine.UART(
             1, baudrate=baudrate, tx=self._pin("uart_tx"), rx=self._pin("uart_rx"), timeout=0, rxbuf=256
         )
+
+    def pulse(self):
+        """A ranger with trigger and echo pins instead of a UART: the callable that chips/hc_sr04.py takes."""
+        trigger = machine.Pin(self.names["uart_tx"], machine.Pin.OUT, value=0)
+        echo = machine.Pin(self.names["uart_rx"], machine.Pin.IN)
+
+        def measure(trigger_us, limit_us):
+            trigger.value(1)
+            time.sleep_us(trigger_us)
+            trigger.value(0)
+            return machine.time_pulse_us(echo, 1, limit_us)
+
+        return measure
 
     def presence_pin(self):
         return machine.Pin(self.names["pir"], machine.Pin.IN, machine.Pin.PULL_DOWN)
@@ -188,6 +202,16 @@ class NvsStore:
             except OSError:
                 pass
         return None  # ESP_ERR_NVS_NOT_FOUND; anything else is as good as absent, and its reader fails closed
+
+    def has(self, name):
+        """Whether a record is there; none of it is read."""
+        try:
+            self._nvs.get_blob(name, bytearray(0))
+        except OSError as error:
+            return (
+                abs(error.errno) != _NOT_FOUND
+            )  # else ESP_ERR_NVS_INVALID_LENGTH: it does not fit into nothing
+        return True
 
     def write(self, name, data):
         try:

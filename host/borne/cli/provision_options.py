@@ -30,11 +30,20 @@ _SETTINGS: Final = (
     ("region", str, "lorawan: EU868 (default), US915, ..."),
     ("fair_use_s", int, "lorawan: airtime a day in seconds, 0 for the law's limit only."),
     ("antenna_dbi", int, "lorawan: gain of the antenna, 2 if not given."),
+    ("sensor", str, "What it measures with; a wrong name lists what fits the kind."),
     ("bays", int, "parking: bays that it watches, 1 to 8."),
     ("withheld_bays", str, "parking: reserved or private bays, never reported: 2,5."),
+    ("floor_mm", int, "parking by a ranger: from it to the ground of the empty bay, in mm."),
+    ("earth_nt", int, "parking: strength of the earth's magnetic field there, in nT."),
     ("refractory_s", int, "light: seconds until presence counts again."),
+    ("presence", str, "light: pir or ld2410."),
+    ("lamp", str, "light: meter of the lamp: none, ina226, pzem004t."),
+    ("lamp_w", int, "light: what the lamp draws at full light, in W."),
+    ("night_off", bool, "light: the lamp is off for part of the night on purpose."),
     ("depth_mm", int, "fill: depth of the container in mm."),
     ("offset_mm", int, "fill: sensor above the rim, in mm."),
+    ("container", str, "fill: column, bin, wheels or igloo."),
+    ("tilt", str, "fill: what feels it lean: none or lis3dh."),
 )
 _SECRETS: Final = (
     ("wifi_open", bool, "The network has no password."),
@@ -65,8 +74,6 @@ def with_options(function: Callable[..., None]) -> Callable[..., None]:
 def _option(name: str, kind: Any, text: str) -> Parameter:
     flag = f"--{name.replace('_', '-')}"
     option = typer.Option(flag, help=text, rich_help_panel=_PANEL)
-    if kind is bool:
-        return Parameter(name, Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, option])
     annotation = Annotated[kind | None, option]
     return Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 

@@ -161,12 +161,12 @@ class _Stopped(Exception):
     """Ends the esptool of every board when the caller was interrupted."""
 
 
-def identify(port: str) -> Identity | None:
+def identify(port: str, *, attempts: int = _PROBE_ATTEMPTS) -> Identity | None:
     """Chip and MAC of the ROM bootloader on `port`, None when none answers. Resets the board, where it can.
 
-    Raises PortError.
+    Each of the `attempts` takes about a second. Raises PortError.
     """
-    arguments = ["--port", port, "--connect-attempts", str(_PROBE_ATTEMPTS), "--no-stub", "read-mac"]
+    arguments = ["--port", port, "--connect-attempts", str(attempts), "--no-stub", "read-mac"]
     with _esptool(port, arguments) as process:
         said = _Said([line.rstrip() for line in process.stdout or ()])
     if process.returncode or not said.found(_MAC):

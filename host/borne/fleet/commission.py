@@ -42,6 +42,8 @@ Tell = Callable[[str, float], None]
 # Which asset a board with this MAC is for, decided in the transaction that reserves it.
 Choose = Callable[[sql.Connection, str], Standing]
 
+# A technician has plugged it in to be provisioned: worth waiting for, unlike when ports are listed.
+_ROM_ATTEMPTS: Final = 5
 _NO_JOIN_EUI: Final = "0" * 16
 _WHO_ARE_YOU: Final = "import machine,binascii\nprint(str(binascii.hexlify(machine.unique_id()),'ascii'))"
 
@@ -338,7 +340,7 @@ def _ask(board: Repl) -> Seen:
 
 
 def _ask_rom(port: str) -> Seen:
-    found = esptool.identify(port)
+    found = esptool.identify(port, attempts=_ROM_ATTEMPTS)
     if found is None:
         raise NoAnswer(
             f"{port}: no ESP32 answers; hold BOOT, press and release RESET, release BOOT, and try again"

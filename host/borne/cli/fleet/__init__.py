@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "vault": ("borne.cli.fleet.vault", "fleet"),
     "backup": ("borne.cli.fleet.backup", "fleet"),
     "restore": ("borne.cli.fleet.restore", "fleet"),
+    "label": ("borne.cli.fleet.label", "fleet"),
 }
 
 
