@@ -61,7 +61,7 @@ def test_provisioned_once_and_then_already_so(hub):
     settings, _ = agree(hub, "L1", board)
     assert settings["place"] == "Rue de l'Église"
     assert settings["dev_eui"] == done.dev_eui == board.mac.hex()[:6] + "fffe" + board.mac.hex()[6:]
-    assert steps == ["connect", "compare", "secrets", "settings", "restart"]
+    assert steps == ["connect", "compare", "secrets", "settings", "record", "restart"]
     before = (board.folder / "flash.bin").read_bytes()
     again = commission(hub.bench(), board.port, for_asset("L1"))
     assert (again.outcome, again.digest) == ("already so", done.digest)
@@ -243,7 +243,7 @@ def test_done_and_not_recorded_is_recorded(hub):
     board = hub.board("a", LORA)
 
     def die(step, fraction):
-        if step == "restart":
+        if step == "record":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -253,6 +253,23 @@ def test_done_and_not_recorded_is_recorded(hub):
     assert (done.outcome, done.key) == ("recorded", "kept")
     agree(hub, "L1", board)
     assert events(hub, "L1").count("key") == 1
+
+
+def test_the_self_test_of_a_node_without_its_sensors(hub):
+    hub.list(LIST)
+    board = hub.board("a", LORA)
+    done = commission(hub.bench(self_test=True), board.port, for_asset("L1"))
+    said = {one.name: one.ok for one in done.checks}
+    assert said["firmware"] and said["board"] and said["settings"]
+    assert not done.is_sound
+    agree(hub, "L1", board)
+    with hub.registry.reading() as db:
+        last = list(status.history_of(db, standing(hub, "L1").asset_id))[-1]
+    assert last["event"] == "self-test" and last["detail"] != "passed"
+    hub.list(LIST.replace("Rue de l'Église", "Quai"))
+    batch = Batch(hub.bench(self_test=True), "S", None, [board.port])
+    batch.run()
+    assert (batch.tally().done, batch.tally().failed) == (0, 1)
 
 
 def test_a_batch(hub):
@@ -325,7 +342,7 @@ def borne(hub, *arguments, **environment):
 def test_the_command(hub):
     hub.list(LIST)
     board = hub.board("a", LORA)
-    done = borne(hub, "L1", "--port", board.port)
+    done = borne(hub, "L1", "--port", board.port, "--no-self-test")
     assert done.returncode == 0, done.stderr
     assert (
         done.stdout.startswith(f"L1: provisioned on {board.port}\n") and "read back and equal" in done.stdout

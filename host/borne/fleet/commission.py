@@ -21,8 +21,9 @@ import sqlalchemy as sql
 from borne import boards
 from borne.boards import Board
 from borne.errors import BorneError, NoAnswer, RegistryError, ReplError, SettingError
-from borne.flashing import esptool, node
+from borne.flashing import esptool, node, selftest
 from borne.flashing.repl import Repl
+from borne.flashing.selftest import Check
 from borne.fleet import credentials, identity, provision, vault, wanted
 from borne.fleet.registry import nodes, pending, sites
 from borne.fleet.registry.nodes import Standing
@@ -53,6 +54,7 @@ class Bench:
     """What provisioning has at hand. `secrets` by the names of borne_node.secrets, what the technician gave.
 
     `take`: boards that are a node of another list may become ours. `board`: what boards are that no list names.
+    `self_test`: ask the parts of a node that was provisioned, which takes seconds.
     """
 
     registry: Registry
@@ -63,6 +65,7 @@ class Bench:
     image: Path | None = None
     baud: int = esptool.BAUD
     take: bool = False
+    self_test: bool = True
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,12 @@ class Done:
     key: str
     firmware: str
     digest: str
+    checks: tuple[Check, ...] = ()
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether no part of the node failed its self-test."""
+        return selftest.passed(list(self.checks))
 
 
 def for_asset(asset: str) -> Choose:
@@ -154,7 +163,7 @@ class _Commission:
                 board = stack.enter_context(Repl(self._port))
                 seen = _ask(board)
             with provision.running_again(board):
-                return self._told(board, seen, standing, found, outside, flashed)
+                return self._told(board, seen, standing, found, outside, kind, flashed)
 
     def _reserve(self, seen: Seen) -> tuple[Standing, Site]:
         with self._bench.registry.writing() as db:
@@ -236,6 +245,7 @@ class _Commission:
         standing: Standing,
         found: Wanted,
         outside: dict[str, bytes],
+        kind: Board,
         flashed: bool,
     ) -> Done:
         """Tell the node what it lacks, and record what it holds."""
@@ -257,15 +267,21 @@ class _Commission:
                 "kept" if has_key else "none",
             )
             settings = seen.settings or b""
-            board.reset()
         else:
             outcome = "provisioned"
             settings, digest, key = self._write(board, standing, found, outside, slot, has_key)
+        checks: tuple[Check, ...] = ()
         if outcome != "already so":
+            self._tell("record", 0.0)
             self._record(standing, settings, digest)
+            checks = self._self_test(board, standing, kind, digest)
+        self._tell("restart", 0.0)
+        board.reset()
         firmware = seen.firmware or FIRMWARE_VERSION
         asset = standing.asset.asset
-        return Done(self._port, asset, seen.mac, standing.dev_eui, outcome, flashed, key, firmware, digest)
+        return Done(
+            self._port, asset, seen.mac, standing.dev_eui, outcome, flashed, key, firmware, digest, checks
+        )
 
     def _write(
         self,
@@ -293,9 +309,19 @@ class _Commission:
             self._tell(step, 0.0)
 
         done = provision.write(board, found.settings, prepared, kept, follow)
-        self._tell("restart", 0.0)
-        board.reset()
         return provision.canonical(found.settings, done.slot), done.digest, key
+
+    def _self_test(self, board: Repl, standing: Standing, kind: Board, digest: str) -> tuple[Check, ...]:
+        """What the parts of the node say, noted in its history."""
+        if not self._bench.self_test:
+            return ()
+        self._tell("self-test", 0.0)
+        checks = tuple(selftest.check(board, pins=kind, settings=digest))
+        failed = [f"{one.name}: {one.detail}" for one in checks if one.ok is False]
+        with self._bench.registry.writing() as db:
+            said = "; ".join(failed) or "passed"
+            nodes.note(db, standing.asset_id, standing.id, "self-test", said, self._bench.stamp())
+        return checks
 
     def _key(self, standing: Standing, name: str) -> tuple[bytes, str]:
         """The node's own key: that of the registry where the vault gives it, or a new one, in vault and registry."""
