@@ -19,7 +19,7 @@ except ImportError:
 
 from borne_node import __version__
 from borne_node.clock import Clock
-from borne_node.errors import SettingsError, StorageError
+from borne_node.errors import SensorFault, SettingsError, StorageError
 from borne_node.records import Records
 from borne_node.secrets import NVS_NAMESPACE, SECRETS, secret_key
 
@@ -34,6 +34,7 @@ _NOT_FOUND = 0x1102  # ESP_ERR_NVS_NOT_FOUND (nvs.h); MicroPython raises it nega
 _BLOB_MAX = 4000  # ESP-IDF, NVS: a blob of at most 4000 bytes fits one page
 _SPI_HZ = 8_000_000  # SX1276 datasheet 2.5.6: at most 10 MHz; SX1261/2 datasheet 8.2.1: 16 MHz
 _I2C_HZ = 400_000  # QMC5883L, VEML7700 and TCA9548A are all fast-mode parts
+_SUPPLY_MS = 10  # SX1276 datasheet 7.2.1: 10 ms from power-on until it may be spoken to
 _PIN_WAKES = (2, 3)  # esp_sleep_wakeup_cause_t: EXT0, EXT1
 
 
@@ -98,6 +99,8 @@ class Board:
         chip = self.names.get("radio")
         if chip is None:
             raise SettingsError("link", "this board has no LoRa radio")
+        if "pmu" in self.names:
+            self._feed_radio()
         if "lora_tcxo_enable" in self.names:
             machine.Pin(self.names["lora_tcxo_enable"], machine.Pin.OUT, value=1)
         spi = machine.SPI(
@@ -125,6 +128,16 @@ class Board:
             rf_switch=self.names["radio_dio2_switch"],
         )
 
+    def _feed_radio(self):
+        from borne_node.chips.axp192 import AXP192
+        from borne_node.chips.lora import RadioFault
+
+        try:
+            AXP192(self.i2c()).power_radio()
+        except SensorFault as fault:
+            raise RadioFault("its supply: %s" % fault)
+        self.clock.sleep_ms(_SUPPLY_MS)
+
     def noise(self, size):
         """`size` bytes of the generator while the Wi-Fi radio is on, which is when it is a true one.
 
@@ -139,7 +152,14 @@ class Board:
             wlan.active(was)
 
     def battery_uv(self):
-        """Voltage at the divider's tap in uV, or None on a board without one."""
+        """Voltage of the cell, or at its divider's tap, in uV; None where the board measures none."""
+        if "pmu" in self.names:
+            from borne_node.chips.axp192 import AXP192
+
+            try:
+                return AXP192(self.i2c()).battery_uv()
+            except SensorFault:
+                return None
         number = self.names.get("battery_adc")
         if number is None:
             return None

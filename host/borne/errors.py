@@ -16,7 +16,8 @@ BorneError
     ├── FlashError      writing or verifying the flash failed
     ├── ReplError       the board's REPL refused or broke off
     ├── ReadBackError   what was read back differs from what was written
-    └── BrokerError     the MQTT broker cannot be reached or refuses
+    ├── BrokerError     the MQTT broker cannot be reached or refuses
+    └── NetworkError    a network server cannot be reached or refuses (fleet/networks/errors.py)
 """
 
 from __future__ import annotations
@@ -104,4 +105,8 @@ class ReadBackError(DeviceError):
 
 
 class BrokerError(DeviceError):
+    pass
+
+
+class NetworkError(DeviceError):
     pass

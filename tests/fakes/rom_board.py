@@ -17,6 +17,8 @@ from esp32_mock_bootloader import protocol, server
 from borne.virtual.line import attach, detach
 
 MB = 1 << 20
+# Twentieths of a second that a host over the network may take to acknowledge what it read.
+_PATIENCE = 20
 
 
 class Flash(server.FlashImage):
@@ -76,8 +78,13 @@ class Cable:
         pass
 
     def recv(self, size: int) -> bytes:
-        if not select.select([self._master], [], [], 0.05)[0]:
+        for _ in range(_PATIENCE):
+            if self._stop.is_set() or select.select([self._master], [], [], 0.05)[0]:
+                break
+        else:
             raise TimeoutError
+        if self._stop.is_set():
+            return b""
         data = os.read(self._master, size)
         self.received += len(data)
         if self._cut_after is not None and self.received > self._cut_after:

@@ -465,7 +465,7 @@ def test_what_a_node_keeps_outlives_the_flash():
 
 
 def blocks_of(data):
-    return lambda block: data[block * 4096 : (block + 1) * 4096]
+    return lambda block, offset, size: data[block * 4096 + offset :][:size]
 
 
 def test_boards_that_cannot_be_that_node_are_refused():

@@ -10,7 +10,7 @@ from pathlib import Path
 import pypdfium2
 import pytest
 import zxingcpp
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageFilter
 from typer import Typer
@@ -234,6 +234,7 @@ def test_a_code_says_what_the_standard_wants() -> None:
     assert tr005.text_of(by_wifi("BIN 7/é")) == "urn:ngsi-ld:Device:BIN%207%2F%C3%A9"
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=12), st.booleans())
 def test_any_asset_survives_the_alphabet(asset: str, checksum: bool) -> None:
     node = Node(Asset(asset, "light"), "n", "0123456789abcdef")
@@ -269,6 +270,7 @@ def test_nodes_without_what_a_label_needs() -> None:
         named("L7161O")
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**64 - 1), st.integers(0, 7), st.integers(0, 7), st.sampled_from(short.ALPHABET))
 def test_a_short_code_finds_every_slip(number: int, one: int, other: int, letter: str) -> None:
     code = short.code(Node(Asset("A", "light"), "n", f"{number:016x}")).replace("-", "")
@@ -316,8 +318,10 @@ def test_notices_are_those_of_the_profiles_in_use() -> None:
     for name, document in made.items():
         assert "Ville de Test" in words(document), name
         assert len(pictures(document, 40)) == 1
-    with pytest.raises(SettingError, match="P-2: depth_mm: is missing"):
-        notices.notices([Node(Asset("P-2", "fill"), "P-2", "0" * 16)], "en", {})
+    assert set(notices.notices([Node(Asset("F-1", "fill"), "F-1", "0" * 16)], "en", {})) == {"fill"}
+    wrong = Asset("P-2", "parking", settings={"bays": 99})
+    with pytest.raises(SettingError, match="P-2: bays: must lie between"):
+        notices.notices([Node(wrong, "P-2", "0" * 16)], "en", {})
 
 
 # --- the command ---
@@ -404,6 +408,7 @@ def test_nodes_that_are_none(tmp_path: Path, text: str, reason: str) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**16), st.sampled_from(["zone", None]), st.floats(-90, 90))
 def test_nodes_come_back_as_they_went(number: int, profile: str | None, latitude: float) -> None:
     node = lamp(number, profile=profile, latitude=latitude, settings={"bays": 3})
@@ -430,3 +435,20 @@ def test_a_key_never_stands_on_a_label(tmp_path: Path, monkeypatch: pytest.Monke
     assert planted.encode() not in made.upper() and bytes.fromhex(planted) not in made
     _, _, error = run("-o", tmp_path / "x", "--notice", nodes=[node])
     assert isinstance(error, SettingError) and planted not in str(error)
+
+
+def test_the_page_states_the_sizes_that_are_printed() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "labels.md").read_text()
+    rows = re.findall(
+        r"^\| ([^|]+) \| ([^|]+) \| ([\d.]+) x ([\d.]+) \| ([\d.]+) \| (\w) \| (\d+) cm \|", page, re.M
+    )
+    told = {}
+    for names, *figures in rows:
+        for name in re.findall(r"[A-Z0-9-]{5,}", names):
+            told[name] = figures
+    assert set(told) == set(STOCKS)
+    for name, stock in STOCKS.items():
+        drawn = artwork.draw(lamp(), stock)
+        count = str(stock.count) if stock.columns else "tape"
+        figures = [count, f"{stock.width:.1f}", f"{stock.height:.1f}", f"{drawn.module:.2f}", drawn.error]
+        assert told[name] == [*figures, f"{drawn.reach_mm / 10:.0f}"]

@@ -258,8 +258,8 @@ class Twins:
         data = frames.open_data(*self.keys, sent.frame, int.from_bytes(sent.frame[6:8], "little"))
         assert data is not None
         mac = self.node.mac
-        ours = mac.requests.pending()
-        mac.requests.sent(ours)
+        ours = mac.answers.fitting(99)
+        mac.answers.sent(ours)
         theirs = data.payload if data.port == 0 else data.options
         seen = (self.peer.transmissions, self.peer.rx2, self.peer.receive_delay_us // 1_000_000)
         session = mac.session

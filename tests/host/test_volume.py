@@ -31,7 +31,7 @@ def independently(data):
 
 
 def blocks_of(data):
-    return lambda block: data[block * 4096 : (block + 1) * 4096]
+    return lambda block, offset, size: data[block * 4096 + offset :][:size]
 
 
 @settings(deadline=None)
@@ -41,6 +41,7 @@ def test_files_come_back_as_they_went_in(files):
     assert len(built.data) == SIZE
     assert independently(built.data) == files
     assert volume.read(blocks_of(built.data), SIZE) == files
+    assert volume.read(blocks_of(built.data), SIZE, grain=512) == files
     assert volume.build(dict(reversed(files.items())), SIZE) == built
 
 
@@ -65,9 +66,9 @@ def test_only_what_is_wanted_is_fetched():
     built = volume.build(files, SIZE)
     asked = []
 
-    def fetch(block):
+    def fetch(block, offset, size):
         asked.append(block)
-        return blocks_of(built.data)(block)
+        return blocks_of(built.data)(block, offset, size)
 
     assert volume.read(fetch, SIZE, lambda name: not name.startswith("code/")) == {"settings.json": b"{}"}
     assert len(asked) == len(set(asked)) < 8
@@ -76,16 +77,16 @@ def test_only_what_is_wanted_is_fetched():
 @pytest.mark.parametrize("content", [b"\xff", b"\0", b"x"])
 def test_what_is_no_filesystem_says_so(content):
     with pytest.raises(volume.Unreadable, match="CORRUPT"):
-        volume.read(lambda block: content * 4096, SIZE)
+        volume.read(lambda block, offset, size: content * size, SIZE)
 
 
 def test_a_line_that_breaks_while_reading_is_that_and_no_damage(capfd):
     built = volume.build({"a": bytes(3000)}, SIZE)
 
-    def fetch(block):
+    def fetch(block, offset, size):
         if block > 1:
             raise ConnectionError("cable")
-        return blocks_of(built.data)(block)
+        return blocks_of(built.data)(block, offset, size)
 
     with pytest.raises(ConnectionError, match="cable"):
         volume.read(fetch, SIZE)

@@ -167,7 +167,10 @@ def test_several_boards_at_once_and_one_that_fails(tmp_path):
         two.power_on()
         done = borne("flash", "esp32-devkitc", "-p", one.port, "-p", two.port, "--json")
         assert done.returncode == 2
-        assert [json.loads(line)["port"] for line in done.stdout.splitlines()] == [one.port]
+        good, bad = (json.loads(line) for line in done.stdout.splitlines())
+        assert (good["port"], good["ok"]) == (one.port, True)
+        assert (bad["port"], bad["ok"]) == (two.port, False)
+        assert "the chip is an ESP32-S3" in bad["error"]
         assert done.stderr.startswith(f"borne: {two.port}: the chip is an ESP32-S3")
         assert is_node(flash_of(one))
 

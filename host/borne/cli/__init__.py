@@ -20,6 +20,8 @@ COMMANDS: Final = {
     "ports": ("borne.cli.ports", ""),
     "flash": ("borne.cli.flash", ""),
     "image": ("borne.cli.image", ""),
+    "backup": ("borne.cli.backup", ""),
+    "restore": ("borne.cli.restore", ""),
     "budget": ("borne.cli.budget", ""),
     "provision": ("borne.cli.provision", ""),
     "fleet": ("borne.cli.fleet", "fleet"),

@@ -1,78 +1,226 @@
-"""borne flash: make nodes of bare boards."""
+"""borne flash: make nodes of boards."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 from borne import boards
 from borne.boards import Board
-from borne.errors import BorneError, PortError
-from borne.flashing import esptool, node, ports
+from borne.cli import node_options
+from borne.errors import BorneError, DeviceError, PortError, SettingError
+from borne.flashing import detect, flasher, ports
+from borne.flashing.chip import BAUD
 from borne.flashing.esptool import Flashed
+from borne.flashing.flasher import How, Job
+from borne.flashing.node import Identity
 
-_NAME_MOST = 32
+_NAME_MOST: Final = 32
+_MARKS: Final = {True: "ok", False: "FAILED", None: "-"}
 
 
 def flash(
     board: Annotated[
-        str, typer.Argument(help="A name out of `borne boards`, or one's own board file (.toml).")
-    ],
+        str | None,
+        typer.Argument(
+            help="A name out of `borne boards`, or one's own board file (.toml); left out: found out."
+        ),
+    ] = None,
     port: Annotated[
         list[str] | None,
         typer.Option(
             "--port", "-p", help="Device, socket://host:port or rfc2217://host:port; again for more boards."
         ),
     ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every connected board, all at once.")] = False,
     image: Annotated[
         Path | None,
-        typer.Option("--image", help="MicroPython image, instead of the board's own from the cache."),
+        typer.Option("--image", help="MicroPython image, instead of the board's own."),
     ] = None,
-    baud: Annotated[int, typer.Option("--baud", help="Speed of the line while flashing.")] = esptool.BAUD,
+    kind: node_options.Kind = None,
+    name: node_options.Name = None,
+    settings: node_options.SettingsFile = None,
+    pairs: node_options.Pairs = None,
+    secrets_file: node_options.SecretsFile = None,
+    factory_reset: Annotated[
+        bool, typer.Option("--factory-reset", help="Wipe settings, keys and everything else the node keeps.")
+    ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify/--no-verify", help="Compare the whole flash once more at the end.")
+    ] = True,
+    self_test: Annotated[
+        bool, typer.Option("--self-test/--no-self-test", help="Ask the node's parts whether they work.")
+    ] = True,
+    baud: Annotated[int, typer.Option("--baud", help="Highest speed of the line to try.")] = BAUD,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a board.")] = False,
 ) -> None:
-    """Flash MicroPython and our firmware onto a board; its identity (NVS) is kept."""
-    chosen = port or [_only_port()]
-    loaded = boards.load(board)
+    """Make complete nodes of boards; what a node has of its own (keys, settings, waiting reports) is kept.
+
+    Only what differs is written. With --kind, --settings and their like the board becomes that node at once.
+    """
+    identity = node_options.identity(kind, name, settings, pairs, secrets_file)
+    chosen = _ports(port, everything)
+    if identity is not None and len(chosen) > 1:
+        raise SettingError("name: one node's settings go to one board: give one --port")
+    loaded = None if board is None else boards.load(board)
+    how = How(image, factory_reset, verify, baud)
     try:
-        results = _flash(chosen, loaded, image, baud)
+        results = _flash(chosen, loaded, identity, how, ask=not as_json and len(chosen) == 1)
     except KeyboardInterrupt:
         print("borne: interrupted; a board is incomplete until it is flashed again", file=sys.stderr)
         raise
-    for result in results:
-        _tell(result, loaded.name, as_json)
-    failed = [result for result in results if isinstance(result, BorneError)]
-    if failed:
-        # The last one is printed by the command line itself, with its exit code.
-        for error in failed[:-1]:
-            print(f"borne: {error}", file=sys.stderr)
-        raise failed[-1]
+    checks = _self_tests(results) if self_test else {}
+    _tell(chosen, results, checks, as_json)
 
 
-def _flash(chosen: list[str], board: Board, image: Path | None, baud: int) -> list[Flashed | BorneError]:
+def _ports(given: list[str] | None, everything: bool) -> list[str]:
+    there = list(ports.listed())
+    if given and everything:
+        raise PortError("--port and --all: give one or the other")
+    if given:
+        return list(dict.fromkeys(given))
+    if not there:
+        raise PortError("no serial port; is the cable one that carries data? or give one with --port")
+    if len(there) > 1 and not everything:
+        raise PortError(f"several ports: say which with --port, or --all: {', '.join(there)}")
+    return there
+
+
+def _flash(
+    chosen: list[str], board: Board | None, identity: Identity | None, how: How, *, ask: bool
+) -> list[Flashed | BorneError]:
+    kinds: list[Board | BorneError] = [board] * len(chosen) if board else _find(chosen, how.baud, ask)
+    jobs = [
+        Job(port, kind, identity) for port, kind in zip(chosen, kinds, strict=True) if isinstance(kind, Board)
+    ]
     with _bars(chosen) as bars:
-        tasks = {name: bars.add_task(_short(name), total=1.0) for name in chosen}
+        tasks = {job.port: bars.add_task(_short(job.port), total=1.0) for job in jobs}
 
         def follow(port: str, fraction: float) -> None:
             bars.update(tasks[port], completed=fraction)
 
-        return node.flash(chosen, board, image, baud=baud, progress=follow)
+        done = iter(flasher.flash_all(jobs, how, progress=follow))
+    return [next(done) if isinstance(kind, Board) else kind for kind in kinds]
 
 
-def _only_port() -> str:
-    there = list(ports.listed())
-    if len(there) == 1:
-        return there[0]
-    if not there:
-        raise PortError("no serial port; is the cable one that carries data? or give one with --port")
-    raise PortError(f"several ports: say which with --port: {', '.join(there)}")
+def _find(chosen: list[str], baud: int, ask: bool) -> list[Board | BorneError]:
+    """The board on each port, or why it is not known; a question only in doubt, and only to somebody at a terminal."""
+
+    def one(port: str) -> Board | BorneError:
+        try:
+            found = detect.find(port, baud)
+            return _question(found) if found.board is None and ask and sys.stdin.isatty() else found.sure()
+        except BorneError as error:
+            return error
+
+    with ThreadPoolExecutor(max(1, len(chosen))) as pool:
+        return list(pool.map(one, chosen))
+
+
+def _question(found: detect.Found) -> Board:
+    typer.echo(found.doubt(), err=True)
+    for number, name in enumerate(found.fitting, 1):
+        typer.echo(f"  {number}  {name:24}{boards.load(name).title}", err=True)
+    choice = 0
+    while not 1 <= choice <= len(found.fitting):
+        choice = typer.prompt("which one", type=int, err=True)
+    return boards.load(found.fitting[choice - 1])
+
+
+def _self_tests(results: Sequence[Flashed | BorneError]) -> dict[str, list[Any]]:
+    """Port to checks, for the boards that were flashed; empty where this borne has no self-test."""
+    try:
+        check = import_module("borne.flashing.selftest").check
+    except ModuleNotFoundError:
+        return {}
+
+    def one(done: Flashed) -> list[Any]:
+        try:
+            return list(check(done.port))
+        except BorneError as error:
+            return [_Unanswered("self-test", False, str(error).removeprefix(f"{done.port}: "))]
+
+    flashed = [done for done in results if isinstance(done, Flashed)]
+    with ThreadPoolExecutor(max(1, len(flashed))) as pool:
+        return dict(zip([done.port for done in flashed], pool.map(one, flashed), strict=True))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Unanswered:
+    name: str
+    ok: bool | None
+    detail: str
+
+
+def _tell(
+    chosen: list[str], results: Sequence[Flashed | BorneError], checks: dict[str, list[Any]], as_json: bool
+) -> None:
+    for port, result in zip(chosen, results, strict=True):
+        if as_json:
+            typer.echo(json.dumps(_record(port, result, checks.get(port))))
+        elif isinstance(result, Flashed):
+            _say(result, checks.get(port, []))
+    if len(chosen) > 1 and not as_json:
+        Console().print(_summary(chosen, results, checks))
+    failed = [result for result in results if isinstance(result, BorneError)]
+    # The last one is printed by the command line itself, with its exit code.
+    for error in failed[:-1]:
+        print(f"borne: {error}", file=sys.stderr)
+    if failed:
+        raise failed[-1]
+    if any(one.ok is False for some in checks.values() for one in some):
+        raise DeviceError("flashed, but the self-test found what is listed above")
+
+
+def _record(port: str, result: Flashed | BorneError, checks: list[Any] | None) -> dict[str, Any]:
+    if isinstance(result, BorneError):
+        return {"port": port, "ok": False, "error": str(result)}
+    ok = all(one.ok is not False for one in checks or ())
+    record = {**dataclasses.asdict(result), "ok": ok}
+    if checks is not None:
+        record["checks"] = [{"name": one.name, "ok": one.ok, "detail": one.detail} for one in checks]
+    return record
+
+
+def _say(done: Flashed, checks: list[Any]) -> None:
+    what = f"{done.chip}, MAC {done.mac}"
+    if done.written:
+        typer.echo(f"{done.port}: {what}: {done.written} bytes written and verified")
+    else:
+        typer.echo(f"{done.port}: {what}: is complete already, nothing was written")
+    if done.kept:
+        typer.echo(f"  kept: {', '.join(done.kept)}")
+    for note in done.notes:
+        typer.echo(f"  note: {note}")
+    for one in checks:
+        typer.echo(f"  {_MARKS[one.ok]:7}{one.name}: {one.detail}")
+    if not done.provisioned:
+        typer.echo(f"  next: borne provision --port {done.port}")
+
+
+def _summary(
+    chosen: list[str], results: Sequence[Flashed | BorneError], checks: dict[str, list[Any]]
+) -> Table:
+    table = Table("port", "board", "MAC", "written", "self-test", "", box=None, header_style="bold")
+    for port, result in zip(chosen, results, strict=True):
+        if isinstance(result, BorneError):
+            table.add_row(_short(port), "", "", "", "", str(result).removeprefix(f"{port}: "))
+            continue
+        bad = [one.name for one in checks.get(port, ()) if one.ok is False]
+        tested = ("ok" if not bad else f"FAILED: {', '.join(bad)}") if port in checks else "-"
+        table.add_row(_short(port), result.board, result.mac, str(result.written), tested, "")
+    return table
 
 
 def _short(port: str) -> str:
@@ -84,13 +232,3 @@ def _bars(chosen: list[str]) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
     return Progress(*columns, console=console, disable=not console.is_terminal)
-
-
-def _tell(result: Flashed | BorneError, board: str, as_json: bool) -> None:
-    if isinstance(result, BorneError):
-        return
-    if as_json:
-        typer.echo(json.dumps({"board": board, **dataclasses.asdict(result)}))
-    else:
-        what = f"{result.chip}, MAC {result.mac}: {result.bytes} bytes written and verified"
-        typer.echo(f"{result.port}: {what}; next: borne provision --port {result.port}")

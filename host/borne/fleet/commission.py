@@ -21,7 +21,8 @@ import sqlalchemy as sql
 from borne import boards
 from borne.boards import Board
 from borne.errors import BorneError, NoAnswer, RegistryError, ReplError, SettingError
-from borne.flashing import esptool, node, selftest
+from borne.flashing import flasher, node, selftest
+from borne.flashing.chip import BAUD, Chip
 from borne.flashing.repl import Repl
 from borne.flashing.selftest import Check
 from borne.fleet import credentials, identity, provision, vault, wanted
@@ -43,8 +44,6 @@ Tell = Callable[[str, float], None]
 # Which asset a board with this MAC is for, decided in the transaction that reserves it.
 Choose = Callable[[sql.Connection, str], Standing]
 
-# A technician has plugged it in to be provisioned: worth waiting for, unlike when ports are listed.
-_ROM_ATTEMPTS: Final = 5
 _NO_JOIN_EUI: Final = "0" * 16
 _WHO_ARE_YOU: Final = "import machine,binascii\nprint(str(binascii.hexlify(machine.unique_id()),'ascii'))"
 
@@ -63,7 +62,7 @@ class Bench:
     stamp: Callable[[], Stamp] = Stamp
     board: str | None = None
     image: Path | None = None
-    baud: int = esptool.BAUD
+    baud: int = BAUD
     take: bool = False
     self_test: bool = True
 
@@ -219,13 +218,11 @@ class _Commission:
         return given
 
     def _flash(self, kind: Board, mac: str) -> None:
-        def follow(port: str, fraction: float) -> None:
-            self._tell("flash", fraction)
-
         self._tell("flash", 0.0)
-        (result,) = node.flash([self._port], kind, self._bench.image, baud=self._bench.baud, progress=follow)
-        if isinstance(result, BorneError):
-            raise result
+        how = flasher.How(self._bench.image, baud=self._bench.baud)
+        flasher.flash(
+            flasher.Job(self._port, kind), how, progress=lambda fraction: self._tell("flash", fraction)
+        )
         with self._bench.registry.writing() as db:
             nodes.flashed(
                 db,
@@ -366,12 +363,8 @@ def _ask(board: Repl) -> Seen:
 
 
 def _ask_rom(port: str) -> Seen:
-    found = esptool.identify(port, attempts=_ROM_ATTEMPTS)
-    if found is None:
-        raise NoAnswer(
-            f"{port}: no ESP32 answers; hold BOOT, press and release RESET, release BOOT, and try again"
-        )
-    return Seen(identity.mac(found.mac))
+    with Chip(port) as chip:
+        return Seen(identity.mac(chip.identity.mac))
 
 
 def _name(settings: bytes | None) -> str | None:

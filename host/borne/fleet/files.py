@@ -26,6 +26,7 @@ def write(path: Path, data: bytes, *, private: bool = False) -> None:
             file.write(data)
             file.flush()
             os.fsync(descriptor)
+        _keep_owner(path, name)
         if not private:
             mask = os.umask(0)
             os.umask(mask)
@@ -37,3 +38,10 @@ def write(path: Path, data: bytes, *, private: bool = False) -> None:
         if isinstance(error, OSError):
             raise UserError(f"{path}: {error.strerror}") from None
         raise
+
+
+def _keep_owner(path: Path, name: str) -> None:
+    """The owner of the file that is replaced: a broker that cannot read its password file any more lets nobody in."""
+    if hasattr(os, "chown") and path.exists() and os.geteuid() == 0:
+        there = path.stat()
+        os.chown(name, there.st_uid, there.st_gid)

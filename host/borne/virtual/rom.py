@@ -126,6 +126,8 @@ def run(arguments: list[Any]) -> int:
     size_code = (len(flash.data) - 1).bit_length()
     protocol.MOCK_FLASH_ID = size_code << 16 | 0x4020
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123
+    # A session ends when the host hangs up, however long it thinks between two files.
+    server._FLASH_END_IDLE_SEC = 1e9
     connection = Connection(socket.socket(fileno=os.dup(0)))
     server.handle_client(connection, threading.Event(), chip, exit_on_disconnect=True, flash=flash)
     flash.data.flush()

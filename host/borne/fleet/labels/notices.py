@@ -30,6 +30,8 @@ def notices(nodes: Sequence[Node], language: str, facts: Mapping[str, str]) -> d
 
 def _settings(asset: Asset) -> Mapping[str, Any]:
     given = {**asset.settings, **_ANY, "kind": asset.kind}
+    if asset.kind == "fill":
+        given.setdefault("depth_mm", 1000)
     if asset.profile:
         given["profile"] = asset.profile
     try:

@@ -8,6 +8,7 @@ from xml.sax.saxutils import escape
 
 import pypdfium2  # type: ignore[import-untyped]
 from fpdf import FPDF
+from fpdf.enums import RenderStyle
 
 from borne.errors import SettingError, UserError
 from borne.fleet.labels.artwork import DOT_MM, Artwork, Text
@@ -55,7 +56,7 @@ def _set(page: FPDF, label: Artwork, x: float, y: float, outline: bool) -> None:
     left, top = _on_dots(x + label.x), _on_dots(y + label.y)
     for column, row, width, height in label.bars():
         m = label.module
-        page.rect(left + column * m, top + row * m, width * m, height * m, style="F")
+        page.rect(left + column * m, top + row * m, width * m, height * m, style=RenderStyle.F)
     for text in label.texts:
         page.set_font(text.font, style=text.style, size=text.size * _POINTS_A_MM)
         page.text(x + text.x, y + text.y, text.text)
@@ -74,7 +75,7 @@ def png(label: Artwork, stock: Stock, dpi: int = 300) -> bytes:
     with pypdfium2.PdfDocument(pdf([label], alone)) as document:
         picture = document[0].render(scale=dpi / 72, no_smoothpath=True).to_pil().convert("L")
     out = io.BytesIO()
-    picture.save(out, "PNG", dpi=(dpi, dpi), optimize=True)
+    picture.save(out, "PNG", dpi=(dpi, dpi))
     return out.getvalue()
 
 
