@@ -32,6 +32,7 @@ def bench(
     board: str | None,
     image: Path | None,
     take: bool,
+    self_test: bool,
 ) -> Bench:
     """What provisioning works with. The vault is unlocked where that asks nobody; issuing keys does not need it."""
     opened = open_vault(vault, who)
@@ -48,10 +49,11 @@ def bench(
         board=board,
         image=image,
         take=take,
+        self_test=self_test,
     )
 
 
-def one(bench: Bench, asset: str, given: list[str] | None, wait: float, as_json: bool) -> None:
+def one(bench: Bench, asset: str, given: list[str] | None, as_json: bool) -> None:
     """One asset, whose board is plugged in."""
     port = _port(given)
     console = Console(stderr=True, highlight=False)
@@ -64,6 +66,8 @@ def one(bench: Bench, asset: str, given: list[str] | None, wait: float, as_json:
         typer.echo(json.dumps(dataclasses.asdict(done)))
     else:
         say(done)
+    if not done.is_sound:
+        raise typer.Exit(1)
 
 
 def batch(
@@ -120,8 +124,12 @@ def say(done: Done) -> None:
         f"key          {_KEYS[done.key]}",
     ):
         console.print(f"  [green]✓[/green] {line}")
+    for check in done.checks:
+        sign = _SIGNS[check.ok]
+        console.print(f"  {sign} {escape(f'{check.name:<12} {check.detail}')}")
 
 
+_SIGNS = {True: "[green]✓[/green]", None: "[dim]·[/dim]", False: "[red]✗[/red]"}
 _KEYS = {
     "new": "new, in the vault and on the node; register it with the network",
     "kept": "the one that the vault has",

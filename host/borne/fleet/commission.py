@@ -21,8 +21,10 @@ import sqlalchemy as sql
 from borne import boards
 from borne.boards import Board
 from borne.errors import BorneError, NoAnswer, RegistryError, ReplError, SettingError
-from borne.flashing import esptool, flasher, node
+from borne.flashing import flasher, node, selftest
+from borne.flashing.chip import BAUD, Chip
 from borne.flashing.repl import Repl
+from borne.flashing.selftest import Check
 from borne.fleet import credentials, identity, provision, vault, wanted
 from borne.fleet.registry import nodes, pending, sites
 from borne.fleet.registry.nodes import Standing
@@ -51,6 +53,7 @@ class Bench:
     """What provisioning has at hand. `secrets` by the names of borne_node.secrets, what the technician gave.
 
     `take`: boards that are a node of another list may become ours. `board`: what boards are that no list names.
+    `self_test`: ask the parts of a node that was provisioned, which takes seconds.
     """
 
     registry: Registry
@@ -59,8 +62,9 @@ class Bench:
     stamp: Callable[[], Stamp] = Stamp
     board: str | None = None
     image: Path | None = None
-    baud: int = esptool.BAUD
+    baud: int = BAUD
     take: bool = False
+    self_test: bool = True
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,12 @@ class Done:
     key: str
     firmware: str
     digest: str
+    checks: tuple[Check, ...] = ()
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether no part of the node failed its self-test."""
+        return selftest.passed(list(self.checks))
 
 
 def for_asset(asset: str) -> Choose:
@@ -152,25 +162,31 @@ class _Commission:
                 board = stack.enter_context(Repl(self._port))
                 seen = _ask(board)
             with provision.running_again(board):
-                return self._told(board, seen, standing, found, outside, flashed)
+                return self._told(board, seen, standing, found, outside, kind, flashed)
 
     def _reserve(self, seen: Seen) -> tuple[Standing, Site]:
         with self._bench.registry.writing() as db:
             standing = self._choose(db, seen.mac)
             site = sites.get(db, standing.asset.site)
-            self._refuse_strangers(standing, seen)
+            self._refuse_strangers(db, standing, seen)
             if standing.id is None:
                 dev_eui, join_eui = _identity(db, wanted.merged(standing.asset, site).link, seen.mac, site)
                 nodes.reserve(db, standing, seen.mac, dev_eui, join_eui, self._bench.stamp())
                 standing = nodes.get(db, standing.asset.asset)
         return standing, site
 
-    def _refuse_strangers(self, standing: Standing, seen: Seen) -> None:
+    def _refuse_strangers(self, db: sql.Connection, standing: Standing, seen: Seen) -> None:
         asset = standing.asset
         if standing.mac is not None and standing.mac != seen.mac:
             raise RegistryError(
                 f"{self._port}: {asset.asset} has the board with MAC {standing.mac}, and this is {seen.mac}; "
                 f"to give it this one: borne fleet replace {asset.asset}"
+            )
+        other = nodes.by_mac(db, seen.mac)
+        if other is not None and other.asset_id != standing.asset_id:
+            raise RegistryError(
+                f"{self._port}: the board with MAC {seen.mac} is the node of {other.asset.asset}; "
+                f"to take it from there: borne fleet replace {other.asset.asset}"
             )
         name = _name(seen.settings)
         if standing.mac is None and name not in (None, asset.node_name) and not self._bench.take:
@@ -226,6 +242,7 @@ class _Commission:
         standing: Standing,
         found: Wanted,
         outside: dict[str, bytes],
+        kind: Board,
         flashed: bool,
     ) -> Done:
         """Tell the node what it lacks, and record what it holds."""
@@ -247,15 +264,21 @@ class _Commission:
                 "kept" if has_key else "none",
             )
             settings = seen.settings or b""
-            board.reset()
         else:
             outcome = "provisioned"
             settings, digest, key = self._write(board, standing, found, outside, slot, has_key)
+        checks: tuple[Check, ...] = ()
         if outcome != "already so":
+            self._tell("record", 0.0)
             self._record(standing, settings, digest)
+            checks = self._self_test(board, standing, kind, digest)
+        self._tell("restart", 0.0)
+        board.reset()
         firmware = seen.firmware or FIRMWARE_VERSION
         asset = standing.asset.asset
-        return Done(self._port, asset, seen.mac, standing.dev_eui, outcome, flashed, key, firmware, digest)
+        return Done(
+            self._port, asset, seen.mac, standing.dev_eui, outcome, flashed, key, firmware, digest, checks
+        )
 
     def _write(
         self,
@@ -283,9 +306,19 @@ class _Commission:
             self._tell(step, 0.0)
 
         done = provision.write(board, found.settings, prepared, kept, follow)
-        self._tell("restart", 0.0)
-        board.reset()
         return provision.canonical(found.settings, done.slot), done.digest, key
+
+    def _self_test(self, board: Repl, standing: Standing, kind: Board, digest: str) -> tuple[Check, ...]:
+        """What the parts of the node say, noted in its history."""
+        if not self._bench.self_test:
+            return ()
+        self._tell("self-test", 0.0)
+        checks = tuple(selftest.check(board, pins=kind, settings=digest))
+        failed = [f"{one.name}: {one.detail}" for one in checks if one.ok is False]
+        with self._bench.registry.writing() as db:
+            said = "; ".join(failed) or "passed"
+            nodes.note(db, standing.asset_id, standing.id, "self-test", said, self._bench.stamp())
+        return checks
 
     def _key(self, standing: Standing, name: str) -> tuple[bytes, str]:
         """The node's own key: that of the registry where the vault gives it, or a new one, in vault and registry."""
@@ -330,12 +363,8 @@ def _ask(board: Repl) -> Seen:
 
 
 def _ask_rom(port: str) -> Seen:
-    found = esptool.identify(port)
-    if found is None:
-        raise NoAnswer(
-            f"{port}: no ESP32 answers; hold BOOT, press and release RESET, release BOOT, and try again"
-        )
-    return Seen(identity.mac(found.mac))
+    with Chip(port) as chip:
+        return Seen(identity.mac(chip.identity.mac))
 
 
 def _name(settings: bytes | None) -> str | None:
