@@ -22,10 +22,11 @@ _FIRST_SAMPLES = const(64)
 _ALIKE = const(120)
 _ALIKE_LEAST = const(3)
 
-# Version, day of the last record in NVS, the masks of baseline.py; then per bay a byte and six 16-bit numbers.
-_VERSION = const(2)
+# Version, day of the last record in NVS, the masks of baseline.py; then per bay the day on which it was free, two marks
+# and the empty field.
+_VERSION = const(3)
 _HEAD = const(8)
-_PER_BAY = const(13)
+_PER_BAY = const(9)
 
 _RECORD = "bays"
 _DAY_S = const(86400)
@@ -91,11 +92,12 @@ class Parking:
         return ParkingReading(tuple(occupied), tuple(confidence))
 
     def state(self):
-        """8 bytes, and 13 a bay."""
+        """8 bytes, and 9 a bay."""
         baseline = self._baseline
-        head = bytes((_VERSION, self._saved)) + baseline.masks() + bytes(baseline.freed)
-        vectors = "<%dh" % (3 * self._bays)
-        return head + struct.pack(vectors, *baseline.empty) + struct.pack(vectors, *baseline.other)
+        head = (
+            bytes((_VERSION, self._saved)) + baseline.masks() + bytes(baseline.freed) + bytes(baseline.marks)
+        )
+        return head + struct.pack("<%dh" % (3 * self._bays), *baseline.empty)
 
     def _restore(self, state):
         # Anything else than what this version wrote for this number of bays is none.
@@ -106,8 +108,8 @@ class Parking:
         baseline.set_masks(state[2:_HEAD])
         at = _HEAD + self._bays
         baseline.freed[:] = state[_HEAD:at]
-        _unpack(baseline.empty, state, at)
-        _unpack(baseline.other, state, at + 6 * self._bays)
+        baseline.marks[:] = state[at : at + 2 * self._bays]
+        _unpack(baseline.empty, state, at + 2 * self._bays)
         return True
 
     def _recall(self):
@@ -122,7 +124,6 @@ class Parking:
         learned = self._baseline.firm & ~firm
         if not self._store or not self._baseline.firm or (today == self._saved and not learned):
             return
-        # A bay that is being learned again: what was known of it may be wrong.
         fields = struct.pack("<%dh" % (3 * self._bays), *self._baseline.empty)
         if save(self._store, _RECORD, self._place + bytes((self._baseline.firm,)) + fields):
             self._saved = today
