@@ -1,12 +1,6 @@
 """What the board starts: finish a deploy, wait for a host where that makes sense, then wake once and sleep again."""
 
 import os
-import time
-
-import machine
-
-_WINDOW_S = 300
-_REST_MS = 3_600_000
 
 
 def main():
@@ -15,10 +9,12 @@ def main():
     except OSError:
         pass
     else:
+        import machine
+
         from borne_node import switch
 
         switch.complete()
-        machine.reset()
+        machine.reset()  # what is loaded by now may be of the old firmware
     from borne_node import hardware
 
     board = hardware.Board()
@@ -32,10 +28,14 @@ def main():
 
 
 def last_resort(reason):
-    """What app.run never saw, such as a module that does not load: stay reachable, rest, and try again."""
+    """What app.run never saw, such as a module that does not load: five minutes for a host, an hour of rest, again."""
+    import time
+
+    import machine
+
     print("borne: the firmware does not start: %s; Ctrl-C for the prompt" % reason)
-    time.sleep(_WINDOW_S)
-    machine.deepsleep(_REST_MS)
+    time.sleep(300)
+    machine.deepsleep(3_600_000)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,10 @@ def complete():
 
 def _carry_out(line):
     if line[:1] == "-":
-        _quietly(os.remove, line[1:])
+        try:
+            os.remove(line[1:])
+        except OSError:
+            pass  # gone already; and a file too many is no reason not to start
         _tidy(line[1:])
     elif line[:1] == "+":
         number, _, path = line[1:].partition(" ")

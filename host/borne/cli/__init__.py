@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "budget": ("borne.cli.budget", ""),
     "provision": ("borne.cli.provision", ""),
     "sensor-test": ("borne.cli.sensor_test", ""),
+    "deploy": ("borne.cli.deploy", ""),
     "self-test": ("borne.cli.self_test", ""),
     "listen": ("borne.cli.listen", ""),
     "decode": ("borne.cli.decode", "columns"),
