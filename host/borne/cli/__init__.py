@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "provision": ("borne.cli.provision", ""),
     "fleet": ("borne.cli.fleet", "fleet"),
     "sensor-test": ("borne.cli.sensor_test", ""),
+    "deploy": ("borne.cli.deploy", ""),
     "self-test": ("borne.cli.self_test", ""),
     "listen": ("borne.cli.listen", ""),
     "decode": ("borne.cli.decode", "columns"),
