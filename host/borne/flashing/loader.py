@@ -99,17 +99,21 @@ class Session:
             "mac": ":".join(f"{byte:02x}" for byte in mac),
         }, b""
 
-    def start(self, baud: int) -> Answer:
-        """Run esptool's stub, go to this speed, and prove by the partition table, which is checked by MD5, that it
-        works.
-        """
+    def stub(self) -> Answer:
+        """Load esptool's stub, which writes compressed data and hashes fast, and run it."""
         self._esp = cmds.run_stub(self._esp)
+        return {}, b""
+
+    def speed(self, baud: int) -> Answer:
+        """Go to this speed, and prove that it works: what is read is checked by MD5."""
         if baud != ROM_BAUD:
             self._esp.change_baud(baud)
         cmds.attach_flash(self._esp)
         size = cmds.detect_flash_size(self._esp)
         table = self._esp.read_flash(_TABLE_AT, _TABLE_SIZE)
-        return {"flash": flash_size_bytes(size) if size else 0, "stub": self._esp.IS_STUB}, table
+        return {
+            "flash": flash_size_bytes(size) if size else 0,
+        }, table
 
     def md5(self, spans: list[list[int]]) -> Answer:
         return {"md5": [self._esp.flash_md5sum(offset, size) for offset, size in spans]}, b""
