@@ -19,7 +19,7 @@ from borne.flashing.image import Region
 __all__ = ["BAUD", "Flashed", "Identity", "attempt", "flash", "flash_all", "identify"]
 
 # A list of ports should not wait for as long as somebody who wants to flash.
-_PROBE_ATTEMPTS: Final = 1
+_PROBE_ATTEMPTS: Final = 2
 
 T = TypeVar("T")
 Job = TypeVar("Job")
