@@ -21,7 +21,7 @@ from borne.boards import Board
 from borne.cli import node_options
 from borne.errors import BorneError, DeviceError, PortError, SettingError
 from borne.flashing import detect, flasher, ports
-from borne.flashing.chip import BAUD
+from borne.flashing.chip import BAUD, prepare
 from borne.flashing.esptool import Flashed
 from borne.flashing.flasher import How, Job
 from borne.flashing.node import Identity
@@ -74,6 +74,7 @@ def flash(
     if identity is not None and len(chosen) > 1:
         raise SettingError("name: one node's settings go to one board: give one --port")
     loaded = None if board is None else boards.load(board)
+    prepare(len(chosen))
     how = How(image, factory_reset, verify, baud)
     try:
         results = _flash(chosen, loaded, identity, how, ask=not as_json and len(chosen) == 1)
