@@ -13,7 +13,12 @@ sys.path[:] = sys.argv[4:] + [".frozen"]
 
 import node as fakes  # noqa: E402
 
-SETTINGS = {"parking": {"bays": 8}, "light": {}, "fill": {"depth_mm": 1200}}
+# Each kind with the most that it can have: what takes the most code.
+SETTINGS = {
+    "parking": {"bays": 8, "sensor": "mmc5603"},
+    "light": {"lamp": "ina226", "lamp_w": 60, "presence": "ld2410"},
+    "fill": {"depth_mm": 1200, "tilt": "lis3dh"},
+}
 # The first wake sets the clock, seeds the generator and sends the health report; the others sense, release and send.
 WAKES = 6
 

@@ -134,11 +134,10 @@ class Node:
         """Send what waits and set the clock; returns the downlinks, [(port, payload)]. Failures wait for next time."""
         from borne_node import link
         from borne_node.post import Post
-        from borne_node.privacy.drbg import Drbg
 
         outbox, was_set = self.open_outbox(), self.clock.is_set
         way = link.build(self.settings, self.board)
-        post = Post(self.clock, Drbg(self.board.noise, self.board.nvs), self.board.entropy, self.post)
+        post = Post(self.clock, self.reseed, self.board.entropy, self.post)
         downlinks = post.session(way, outbox, self.unsaved)
         self.post, self.rate = post.memory, way.rate() or self.rate
         self.lost += len(self.unsaved)
@@ -149,6 +148,15 @@ class Node:
             self.health_at = self.clock.now() + _HEALTH_S
             self.again = True
         return downlinks
+
+    @step
+    def reseed(self):
+        """Mix fresh entropy into the generator when it is time to; the radio is on."""
+        from borne_node.privacy.drbg import Drbg
+
+        drbg = Drbg(self.board.noise, self.board.nvs)
+        if drbg.due(self.clock.now()):
+            drbg.reseed(self.clock.now())
 
     @step
     def obey(self, downlinks):

@@ -19,7 +19,7 @@ except ImportError:
 
 from borne_node import __version__
 from borne_node.clock import Clock
-from borne_node.errors import SettingsError, StorageError
+from borne_node.errors import SensorFault, SettingsError, StorageError
 from borne_node.records import Records
 from borne_node.secrets import NVS_NAMESPACE, SECRETS, secret_key
 
@@ -30,9 +30,11 @@ _SLICE_MS = 100
 _WATCHDOG_MS = 180_000
 _FEED_MS = 30_000
 _BLOB_USUAL = 64
+_NOT_FOUND = 0x1102  # ESP_ERR_NVS_NOT_FOUND (nvs.h); MicroPython raises it negated
 _BLOB_MAX = 4000  # ESP-IDF, NVS: a blob of at most 4000 bytes fits one page
 _SPI_HZ = 8_000_000  # SX1276 datasheet 2.5.6: at most 10 MHz; SX1261/2 datasheet 8.2.1: 16 MHz
 _I2C_HZ = 400_000  # QMC5883L, VEML7700 and TCA9548A are all fast-mode parts
+_SUPPLY_MS = 10  # SX1276 datasheet 7.2.1: 10 ms from power-on until it may be spoken to
 _PIN_WAKES = (2, 3)  # esp_sleep_wakeup_cause_t: EXT0, EXT1
 
 
@@ -73,6 +75,19 @@ class Board:
             1, baudrate=baudrate, tx=self._pin("uart_tx"), rx=self._pin("uart_rx"), timeout=0, rxbuf=256
         )
 
+    def pulse(self):
+        """A ranger with trigger and echo pins instead of a UART: the callable that chips/hc_sr04.py takes."""
+        trigger = machine.Pin(self.names["uart_tx"], machine.Pin.OUT, value=0)
+        echo = machine.Pin(self.names["uart_rx"], machine.Pin.IN)
+
+        def measure(trigger_us, limit_us):
+            trigger.value(1)
+            time.sleep_us(trigger_us)
+            trigger.value(0)
+            return machine.time_pulse_us(echo, 1, limit_us)
+
+        return measure
+
     def presence_pin(self):
         return machine.Pin(self.names["pir"], machine.Pin.IN, machine.Pin.PULL_DOWN)
 
@@ -84,6 +99,8 @@ class Board:
         chip = self.names.get("radio")
         if chip is None:
             raise SettingsError("link", "this board has no LoRa radio")
+        if "pmu" in self.names:
+            self._feed_radio()
         if "lora_tcxo_enable" in self.names:
             machine.Pin(self.names["lora_tcxo_enable"], machine.Pin.OUT, value=1)
         spi = machine.SPI(
@@ -111,6 +128,16 @@ class Board:
             rf_switch=self.names["radio_dio2_switch"],
         )
 
+    def _feed_radio(self):
+        from borne_node.chips.axp192 import AXP192
+        from borne_node.chips.lora import RadioFault
+
+        try:
+            AXP192(self.i2c()).power_radio()
+        except SensorFault as fault:
+            raise RadioFault("its supply: %s" % fault)
+        self.clock.sleep_ms(_SUPPLY_MS)
+
     def noise(self, size):
         """`size` bytes of the generator while the Wi-Fi radio is on, which is when it is a true one.
 
@@ -125,7 +152,14 @@ class Board:
             wlan.active(was)
 
     def battery_uv(self):
-        """Voltage at the divider's tap in uV, or None on a board without one."""
+        """Voltage of the cell, or at its divider's tap, in uV; None where the board measures none."""
+        if "pmu" in self.names:
+            from borne_node.chips.axp192 import AXP192
+
+            try:
+                return AXP192(self.i2c()).battery_uv()
+            except SensorFault:
+                return None
         number = self.names.get("battery_adc")
         if number is None:
             return None
@@ -188,6 +222,16 @@ class NvsStore:
             except OSError:
                 pass
         return None  # ESP_ERR_NVS_NOT_FOUND; anything else is as good as absent, and its reader fails closed
+
+    def has(self, name):
+        """Whether a record is there; none of it is read."""
+        try:
+            self._nvs.get_blob(name, bytearray(0))
+        except OSError as error:
+            return (
+                abs(error.errno) != _NOT_FOUND
+            )  # else ESP_ERR_NVS_INVALID_LENGTH: it does not fit into nothing
+        return True
 
     def write(self, name, data):
         try:

@@ -10,11 +10,14 @@ _TOO_LONG_S = 3600
 
 
 class Post:
-    """`memory`: (failures, unix second of the next attempt, unix second of the last look at the network's clock)."""
+    """`reseed()` is called while the radio is on, which is when the ESP32's generator is a true one.
 
-    def __init__(self, clock, drbg, entropy, memory):
+    `memory`: (failures, unix second of the next attempt, unix second of the last look at the network's clock).
+    """
+
+    def __init__(self, clock, reseed, entropy, memory):
         self._clock = clock
-        self._drbg = drbg
+        self._reseed = reseed
         self._entropy = entropy
         self._failures, self._attempt, self._clock_at = memory
 
@@ -31,9 +34,7 @@ class Post:
         try:
             link.open()
             self._look_at_the_clock(link, len(outbox) + len(unsaved))
-            # Here the radio is on, which is when the ESP32's generator is a true one.
-            if self._drbg.due(self._clock.now()):
-                self._drbg.reseed(self._clock.now())
+            self._reseed()
             later = self._send(link, outbox, unsaved, downlinks)
             if link.rate():
                 # The answer came with a report, if it came; a node that never had the time asks once more.

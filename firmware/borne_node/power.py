@@ -8,12 +8,12 @@ _SAMPLES = 5
 
 
 def millivolts(board):
-    """Battery voltage in mV, the median of a few readings at the divider's tap; None on a board without one."""
-    divider = board.names.get("battery_divider")
-    if divider is None:
+    """Battery voltage in mV, the median of a few readings; None where the board cannot tell, or has no cell."""
+    readings = [board.battery_uv() for _ in range(_SAMPLES)]
+    if None in readings:
         return None
-    readings = sorted(board.battery_uv() for _ in range(_SAMPLES))
-    return int(readings[_SAMPLES // 2] * divider) // 1000
+    readings.sort()
+    return int(readings[_SAMPLES // 2] * board.names.get("battery_divider", 1)) // 1000
 
 
 def sleep_ms(now, until):

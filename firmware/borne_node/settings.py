@@ -8,12 +8,12 @@ import hashlib
 import json
 import os
 
+from borne_node import sensors
 from borne_node.errors import SettingsError
 from borne_node.secrets import SECRETS, SLOTS
 
 FILE = "settings.json"
 VERSION = 1
-REACH_MM = 4500  # DFRobot A02YYUW (SEN0311), specification: range 3 to 450 cm
 
 KINDS = ("parking", "light", "fill")
 PROFILES = {"parking": ("bay", "zone", "live"), "light": ("light",), "fill": ("fill",)}
@@ -27,6 +27,10 @@ REGIONS = ("AS923-1", "AS923-2", "AS923-3", "AS923-4") + (
     "KR920",
     "US915",
 )
+CONTAINERS = ("column", "bin", "wheels", "igloo")  # sense/geometry.py has their curves
+# A sensor that is blind for longer than this takes a full container for an empty one unless it hangs higher.
+_BLIND_MM = 100
+_LOWEST_CAR_MM = 400  # sense/overhead.py: by how much a car is nearer than the ground
 _TOPIC_UNSAFE = "/+#\0"
 
 
@@ -112,13 +116,25 @@ _ROWS = (
     # Which of two generations of secrets belongs to these settings: new ones are written beside the old, and the
     # rename of the settings file switches both at once.
     ("slot", _one_of(SLOTS), "a", None),
+    ("sensor", None, None, None),  # checked against the kind below
     # 8 is what one TCA9548A multiplexer reaches.
     ("bays", _whole(1, 8), 1, "parking"),
     # Reserved, disabled and private bays, where a stay would name a person: the profile `bay` says nothing of them.
     ("withheld_bays", _bay_numbers, (), "parking"),
+    # From a ranger to the ground of the empty bay; a magnetometer has none.
+    ("floor_mm", _whole(440, 4999), None, "parking"),
+    # Strength of the earth's field in nT, IGRF-13: 46 to 49 thousand in mainland France, 22 to 67 on earth.
+    ("earth_nt", _whole(20000, 70000), 47500, "parking"),
     ("refractory_s", _whole(5, 600), 30, "light"),
+    ("presence", None, None, "light"),
+    ("lamp", None, None, "light"),
+    # What the lamp draws at full light.
+    ("lamp_w", _whole(1, 2000), None, "light"),
+    ("night_off", _flag, False, "light"),
     ("depth_mm", _whole(300, 5000), ..., "fill"),
     ("offset_mm", _whole(0, 1000), 0, "fill"),
+    ("tilt", None, None, "fill"),
+    ("container", _one_of(CONTAINERS), "column", "fill"),
 )
 NAMES = tuple(row[0] for row in _ROWS)
 
@@ -164,8 +180,10 @@ def validate(given):
         raise SettingsError(
             "withheld_bays", "names bay %d of %d" % (max(complete["withheld_bays"]), complete["bays"])
         )
-    if kind == "fill" and complete["depth_mm"] + complete["offset_mm"] > REACH_MM:
-        raise SettingsError("depth_mm", "with offset_mm makes more than the %d mm the sensor sees" % REACH_MM)
+    for setting, _, _ in sensors.SLOTS[kind]:
+        complete[setting] = _sensor(complete, setting)
+    _check_reach(complete)
+    _check_lamp(complete)
     return complete
 
 
@@ -178,6 +196,53 @@ def _profile(settings):
     if profile not in choices:
         raise SettingsError("profile", "must be one of: " + ", ".join(choices))
     return profile
+
+
+def _sensor(settings, setting):
+    choices = sensors.choices(settings["kind"], setting)
+    name = settings[setting]
+    if name is None:
+        return choices[0]
+    if name not in choices:
+        raise SettingsError(setting, "must be one of: " + ", ".join(choices))
+    return name
+
+
+def _check_reach(settings):
+    """A ranger sees neither the floor that is too far nor the heap that is too near."""
+    _, role, _, bus, nearest, farthest = sensors.row(settings["sensor"])
+    floor = settings.get("floor_mm")
+    if settings["kind"] == "fill":
+        if settings["depth_mm"] + settings["offset_mm"] > farthest:
+            raise SettingsError(
+                "depth_mm", "with offset_mm makes more than the %d mm the sensor sees" % farthest
+            )
+        if nearest > _BLIND_MM and settings["offset_mm"] < nearest:
+            raise SettingsError("offset_mm", "must be at least the %d mm the sensor is blind for" % nearest)
+    elif role == "ranger":
+        if floor is None:
+            raise SettingsError(
+                "floor_mm", "is missing: the distance from the sensor to the empty bay's ground"
+            )
+        if not nearest + _LOWEST_CAR_MM <= floor <= farthest:
+            raise SettingsError(
+                "floor_mm",
+                "must lie between %d and %d for this sensor" % (nearest + _LOWEST_CAR_MM, farthest),
+            )
+        if bus != sensors.I2C and settings["bays"] > 1:
+            raise SettingsError("bays", "must be 1: a %s has no bus that several share" % settings["sensor"])
+    elif floor is not None:
+        raise SettingsError("floor_mm", "is a setting of rangers only")
+
+
+def _check_lamp(settings):
+    if settings.get("lamp", "none") == "none":
+        if settings.get("lamp_w") is not None:
+            raise SettingsError("lamp_w", "needs a meter: name one in lamp")
+    elif settings["lamp_w"] is None:
+        raise SettingsError("lamp_w", "is missing: the lamp's power at full light, in W")
+    elif settings["presence"] == "ld2410" and sensors.row(settings["lamp"])[3] == sensors.UART:
+        raise SettingsError("lamp", "has the UART that the presence sensor needs; choose ina226, or pir")
 
 
 def canonical(settings):

@@ -124,9 +124,12 @@ class Pins(_Table):
 
 
 class Battery(_Table):
-    """`divider`: cell voltage over the voltage at the ADC pad."""
+    """`divider`: cell voltage over the voltage at the ADC pad. `pmu`: the chip on the I2C bus that manages the power
+    instead, measures the cell, and switches the radio's supply.
+    """
 
-    divider: Annotated[float, Field(ge=1, le=20)]
+    divider: Annotated[float, Field(ge=1, le=20)] | None = None
+    pmu: Annotated[str, Field(pattern="^axp192$")] | None = None
 
 
 class Radio(_Table):
@@ -211,8 +214,11 @@ class Board(_Table):
             problem = self._pad_problem(name, pad)
             if problem:
                 raise ValueError(f"pins.{name}: GPIO {pad} {problem}")
-        if (self.pins.battery_adc is None) != (self.battery is None):
+        divided = self.battery is not None and self.battery.divider is not None
+        if (self.pins.battery_adc is not None) != divided:
             raise ValueError("battery.divider and pins.battery_adc belong together")
+        if self.battery and self.battery.pmu and (divided or self.pins.i2c_sda is None):
+            raise ValueError("battery.pmu: measures the cell itself, over pins.i2c_sda and i2c_scl")
         if (self.pins.lora_cs is None) != (self.radio is None):
             raise ValueError("radio.chip and pins.lora_cs belong together")
         for name in self._missing():
@@ -254,8 +260,10 @@ class Board(_Table):
     def node_json(self) -> bytes:
         """board.json of the node: one flat object, names sorted, no name for what is not wired."""
         flat: dict[str, Any] = {"board": self.name, "chip": self.chip, **self.pins.wired()}
-        if self.battery:
+        if self.battery and self.battery.divider:
             flat["battery_divider"] = self.battery.divider
+        elif self.battery and self.battery.pmu:
+            flat["pmu"] = self.battery.pmu
         if self.radio:
             flat["radio"] = self.radio.chip
             flat["radio_dio2_switch"] = self.radio.dio2_switch

@@ -1,6 +1,7 @@
 """machine.I2C, machine.UART and machine.Pin over simulated chips and one clock."""
 
 from silicon import Bus, Nack
+from store import FakeStore
 
 _ENODEV = 19  # what machine.I2C raises on the ESP32 when nobody acknowledges
 
@@ -70,13 +71,40 @@ class FakeUart:
         return len(data)
 
 
+class FakeEcho:
+    """What hardware.Board.pulse gives: trigger and echo pins of a ranger, and machine.time_pulse_us."""
+
+    def __init__(self, device, clock):
+        self._device = device
+        self._clock = clock
+
+    def __call__(self, trigger_us, limit_us):
+        began_us = self._clock.physics_us()
+        self._device.trigger(1, began_us)
+        now_us = began_us + trigger_us
+        self._device.trigger(0, now_us)
+        rise_us = self._device.next_edge(now_us)
+        if rise_us is None or rise_us > now_us + limit_us:
+            return self._after(began_us, now_us + limit_us, -2)
+        fall_us = self._device.next_edge(rise_us)
+        if fall_us is None or fall_us > rise_us + limit_us:
+            return self._after(began_us, rise_us + limit_us, -1)
+        return self._after(began_us, fall_us, fall_us - rise_us)
+
+    def _after(self, began_us, now_us, result):
+        self._clock.sleep_ms((now_us - began_us + 999) // 1000)
+        return result
+
+
 class FakeBoard:
     """What `sense.build` takes of a board."""
 
-    def __init__(self, clock, i2c=None, uart=None, pin=None, woken_by_pin=False):
+    def __init__(self, clock, i2c=None, uart=None, pin=None, woken_by_pin=False, pulse=None, nvs=None):
         self.clock = clock
         self.i2c = lambda: i2c
         self.uart = lambda baudrate: FakeUart(uart, clock, baudrate)
+        self.pulse = lambda: FakeEcho(pulse, clock)
+        self.nvs = nvs or FakeStore()
         self.presence_pin = lambda: pin
         self.temperature = lambda: 17
         self.woken_by_pin = woken_by_pin

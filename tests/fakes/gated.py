@@ -13,8 +13,8 @@ from borne_node.privacy.gate import Gate
 from borne_node.privacy.ledger import Ledger
 
 Parking = namedtuple("Parking", ("occupied", "confidence"))
-Light = namedtuple("Light", ("lux", "triggers"))
-Fill = namedtuple("Fill", ("level", "temperature"))
+Light = namedtuple("Light", ("lux", "triggers", "lamp", "dimming", "energy"))
+Fill = namedtuple("Fill", ("level", "temperature", "tilt", "fire"))
 
 # Midnight UTC after the firmware's release, so that every kind's window begins here.
 MIDNIGHT = RELEASED + 86400

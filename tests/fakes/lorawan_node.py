@@ -6,7 +6,7 @@ from lorawan_network import Network
 from radio import Ether, FakeRadio
 from store import FakeStore
 
-from borne_node.link.lorawan import regions
+from borne_node.link.lorawan import join, regions, requests  # noqa: F401  loaded once, for a node loads them each time
 from borne_node.link.lorawan.mac import Mac
 
 APP_KEY = bytes(range(16))

@@ -16,6 +16,10 @@ from disk import FlashDisk
 from mqtt_broker import FakeBroker
 from net import FakeNet
 from silicon.a02yyuw import A02YYUW
+from silicon.ina226 import INA226
+from silicon.ld2410 import LD2410
+from silicon.lis3dh import LIS3DH
+from silicon.mmc5603 import MMC5603
 from silicon.pir import Pir
 from silicon.qmc5883l import QMC5883L
 from silicon.tca9548a import TCA9548A
@@ -121,7 +125,7 @@ class Board:
 
 
 class Node:
-    """`kind` as in settings; `changes` to its settings. World: `distance`, `lux`, `fields`, `triggers`.
+    """`kind` as in settings; `changes` to its settings. World: `distance`, `lux`, `fields`, `watts`, `gravity`.
 
     With link="lorawan" there is a radio and, as `network`, a network server; `live` then gives what that received.
     """
@@ -136,6 +140,7 @@ class Node:
         self.net = FakeNet(self.clock, {("broker", 1883): self.broker})
         self.secrets = {"a": {"wifi_password": b"kerb stone"}, "b": {}}
         self.distance, self.lux = (lambda t: 1000.0), (lambda t: 200.0)
+        self.watts, self.gravity = 60.0, (0.0, 0.0, 1.0)
         self.radio = self.network = None
         if changes.get("link") == "lorawan":
             self._make_air(changes.get("region", "EU868"))
@@ -162,13 +167,23 @@ class Node:
         return self.radio
 
     def _chips(self, kind):
-        magnetometers = [QMC5883L(self._field(bay), seed=bay + 1) for bay in range(len(self.fields))]
+        chosen = self.settings.get
         if kind == "parking":
+            chip = MMC5603 if chosen("sensor") == "mmc5603" else QMC5883L
+            magnetometers = [chip(self._field(bay), seed=bay + 1) for bay in range(len(self.fields))]
             alone = len(magnetometers) == 1
             self.i2c = magnetometers if alone else [TCA9548A([[chip] for chip in magnetometers])]
         else:
             self.i2c = [VEML7700(lambda t: self.lux(t))]
-        self.uart = A02YYUW(lambda t: self.distance(t))
+            if chosen("lamp") == "ina226":
+                self.i2c.append(INA226(lambda t: (24.0, self.watts / 24.0)))
+            if chosen("tilt") == "lis3dh":
+                self.i2c.append(LIS3DH(lambda t: self.gravity))
+        if chosen("presence") == "ld2410":
+            self.uart = LD2410(lambda t: (None, None))
+        else:
+            self.uart = A02YYUW(lambda t: self.distance(t))
+            self.uart.celsius = 17  # what Board.temperature says
         self.pir = Pir([])
 
     def _field(self, bay):

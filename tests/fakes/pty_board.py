@@ -90,7 +90,8 @@ class PtyBoard:
         self._outer = -1
         self._cut_after: int | None = None
         self._garble = (b"", b"")
-        self._plugs: queue.SimpleQueue[tuple[int, threading.Event]] = queue.SimpleQueue()
+        self._outer_name = ""
+        self._plugs: queue.SimpleQueue[tuple[int, str, threading.Event]] = queue.SimpleQueue()
         self._wake, self._waker = os.pipe()
         self._start()
         self._thread = threading.Thread(target=self._relay, daemon=True)
@@ -118,11 +119,12 @@ class PtyBoard:
         master, slave = os.openpty()
         tty.setraw(slave)
         self.port = attach(self._link, slave)
+        name = os.ttyname(slave)
         os.close(slave)
         self._cut_after, self._garble = cut_after, garble
         # The relay's thread alone opens and closes what it waits on.
         done = threading.Event()
-        self._plugs.put((master, done))
+        self._plugs.put((master, name, done))
         os.write(self._waker, b"x")
         done.wait()
         return self.port
@@ -160,10 +162,10 @@ class PtyBoard:
 
     def _replug(self) -> None:
         while not self._plugs.empty():
-            master, done = self._plugs.get()
+            master, name, done = self._plugs.get()
             if self._outer >= 0:
                 os.close(self._outer)
-            self._outer, self.sent = master, 0
+            self._outer, self._outer_name, self.sent = master, name, 0
             done.set()
 
     def _from_board(self, data: bytes) -> None:
@@ -218,7 +220,9 @@ class PtyBoard:
             self._garble = (b"", b"")
         if self._cut_after is not None and self.sent > self._cut_after:
             data = data[: len(data) - (self.sent - self._cut_after)]
-            detach(self._link)
+            # Not the next cable's, which may have been plugged in meanwhile.
+            if self._link.is_symlink() and str(self._link.readlink()) == self._outer_name:
+                detach(self._link)
             os.close(self._outer)
             self._outer = -1
         if data:

@@ -91,7 +91,7 @@ class FakeRadio:
         self._packet = None
 
     def _hear(self, now):
-        # Six symbols of the preamble inside the window: what an SX127x needs to lock (windows.py).
+        # Six symbols of the preamble inside the window: what an SX127x needs to lock (air.py).
         symbol = symbol_us(*self._settings[1:3])
         opened, symbols, _ = self.windows[-1]
         for frame in self.ether.down:

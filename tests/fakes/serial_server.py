@@ -8,6 +8,7 @@ import select
 import socket
 import threading
 import tty
+from collections.abc import Callable
 from typing import Any
 
 from serial.rfc2217 import PortManager
@@ -18,13 +19,15 @@ _PATIENCE_S = 2.0
 class Line:
     """The far end of a wire with an ESP32's auto-reset circuit: EN is low while RTS is on and DTR is off.
 
-    What pyserial's PortManager drives. `port` is a device to connect the wire to; `awake` whether the chip listens.
+    What pyserial's PortManager drives. `port` is a device to connect the wire to; `awake` whether the chip listens;
+    `on_reset` is called when EN goes up again.
     """
 
-    def __init__(self, port: str, awake: bool = True) -> None:
+    def __init__(self, port: str, awake: bool = True, on_reset: Callable[[], None] = lambda: None) -> None:
         self._descriptor = os.open(port, os.O_RDWR | os.O_NOCTTY)
         tty.setraw(self._descriptor)
         self.awake = awake
+        self._on_reset = on_reset
         self.resets = 0
         self.baudrate = 115200
         self.bytesize, self.parity, self.stopbits = 8, "N", 1
@@ -43,6 +46,7 @@ class Line:
         if self._rts and not level and not self.dtr:
             self.resets += 1
             self.awake = True
+            self._on_reset()
         self._rts = level
 
     def write(self, data: bytes) -> None:

@@ -214,3 +214,36 @@ def test_dead_randomness_releases_nothing_that_was_measured():
     for frame in values_of(node.live(3 * HOUR), schema.ZONE):
         assert frame.values[0] is schema.SUPPRESSED
         assert all(values is None or values[0] is schema.SUPPRESSED for values in frame.history)
+
+
+def test_a_lamp_and_its_energy_arrive():
+    node = Node("light", lamp="ina226", lamp_w=60)
+    node.lux = lambda t: 8.0
+    node.live(4 * HOUR)
+    node.watts = 30.0
+    node.live(2 * HOUR)
+    _, _, lamp, dimming, energy = values_of(node.live(9 * HOUR), schema.LIGHT)[-1].values
+    # 30 W through the night block of eight hours, or through one by day.
+    assert (lamp, dimming) == (2, 50) and energy in (30, 240)
+
+
+def test_a_container_that_lies_says_so_in_its_report():
+    node = Node("fill", depth_mm=1200, offset_mm=100, tilt="lis3dh")
+    node.live(8 * HOUR)
+    assert values_of(node.live(8 * HOUR), schema.FILL)[-1].values[2:] == (0, 0)
+    node.gravity = (1.0, 0.0, 0.0)
+    node.distance = lambda t: None
+    level, _, tilt, _ = values_of(node.live(9 * HOUR), schema.FILL)[-1].values
+    assert (level, tilt) == (None, 1)
+
+
+def test_a_power_cut_keeps_what_is_known_of_empty_bays():
+    node = Node("parking", bays=1, profile="live")
+    for field in ((), (15.0, -12.0, -30.0), (), (15.0, -12.0, -30.0)):
+        for axis in range(3):
+            node.fields[0][axis] = (21.0, 1.0, 43.0)[axis] + (field[axis] if field else 0.0)
+        node.live(180)
+    node.rtc.block = b""
+    node.cause = POWER_ON
+    frames = values_of(node.live(3700), schema.LIVE)
+    assert frames and all(frame.values[0] == 1 for frame in frames)

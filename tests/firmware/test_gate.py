@@ -20,13 +20,18 @@ def zone(*occupied, **more):
     return Street("parking", "zone", cars(*occupied), bays=len(occupied), **more)
 
 
-def fill(level=50, temperature=12, **more):
-    return Street("fill", "fill", lambda now: Fill(level, temperature), **more)
+def fill(level=50, temperature=12, tilt=None, fire=None, **more):
+    return Street("fill", "fill", lambda now: Fill(level, temperature, tilt, fire), **more)
 
 
-def light(triggers=40, lux=7, **more):
-    # Each window's triggers are read on the boundary, with the last reading of the hour.
-    return Street("light", "light", lambda now: Light(lux, 0 if now % HOUR else triggers), **more)
+def light(triggers=40, lux=7, lamp=(None, None, None), **more):
+    # Each window's triggers, and energy, are read on the boundary, with the last reading of the hour.
+    def reading(now):
+        within = now % HOUR
+        state, dimming, energy = lamp
+        return Light(lux, 0 if within else triggers, state, dimming, energy and (0 if within else energy))
+
+    return Street("light", "light", reading, **more)
 
 
 def running(street, windows=2):
@@ -268,7 +273,9 @@ def test_light_counts_each_trigger_in_the_window_it_came_in():
     street = light(0)
     street.until(MIDNIGHT + 9 * HOUR + 600)
     left = [20, 20]
-    street.reading = lambda now: Light(7, left.pop() if left and now > MIDNIGHT + 10 * HOUR else 0)
+    street.reading = lambda now: Light(
+        7, left.pop() if left and now > MIDNIGHT + 10 * HOUR else 0, None, None, None
+    )
     released = {}
     while street.now < MIDNIGHT + 13 * HOUR:
         street.wake()
@@ -300,7 +307,38 @@ def test_light_is_clamped_to_its_field():
         codec.encode(one.port, one.window, one.values)
 
 
-def test_light_says_the_lux_class_and_has_no_lamp_yet():
+def test_light_says_what_its_lamp_did():
+    street = running(light(40, 150, (2, 62, 30)), 7)
+    released = street.until(MIDNIGHT + 20 * HOUR)
+    assert {one.values[2:] for one in released} == {(2, 62, 30)}
+    assert codec.decode(20, codec.encode(20, *released[0][1:])).values[2:] == (2, 60, 30)
+
+
+def test_the_energy_of_a_night_is_the_sum_of_its_hours():
+    street = running(light(40, 0, (1, 100, 50)), 7)
+    nights = [one for one in street.until(MIDNIGHT + 2 * 86400 + 7 * HOUR) if one.window % 24 == 22]
+    assert {one.values[4] for one in nights} == {400}
+
+
+def test_a_lamp_defective_once_is_defective_in_that_window_only():
+    street = running(light(40), 7)
+    street.reading = lambda now: Light(
+        7, 0, 4 if 9 * HOUR <= now - MIDNIGHT < 10 * HOUR else 1, 100, None if now % HOUR else 20
+    )
+    by_hour = {one.window % 24: one.values[2] for one in street.until(MIDNIGHT + 20 * HOUR)}
+    assert by_hour[9] == 4 and by_hour[8] == 1 and by_hour[11] == 1
+
+
+def test_energy_that_was_not_measured_throughout_is_unknown():
+    street = running(light(40), 7)
+    street.reading = lambda now: Light(
+        7, 0, 1, 100, None if now - MIDNIGHT == 12 * HOUR else 0 if now % HOUR else 20
+    )
+    by_hour = {one.window % 24: one.values[4] for one in street.until(MIDNIGHT + 20 * HOUR)}
+    assert by_hour[11] is None and by_hour[10] == 20 and by_hour[13] == 20
+
+
+def test_light_says_the_lux_class_and_nothing_of_a_lamp_without_a_meter():
     street = running(light(40, 150), 7)
     assert {one.values[1:] for one in street.until(MIDNIGHT + 20 * HOUR)} == {(5, None, None, None)}
     street = running(light(40, None), 7)
@@ -342,9 +380,26 @@ def test_a_light_sensor_that_failed_once_has_lost_triggers():
     assert by_hour[10] is SUPPRESSED and by_hour[11] is not SUPPRESSED
 
 
+def test_tilt_and_fire_once_are_alarms_of_that_window():
+    street = running(fill(50, 12, 0, 0))
+    street.reading = lambda now: Fill(50, 12, 1 if now % 14400 // 3600 == 1 else None, 0)
+    assert {one.values for one in street.until(MIDNIGHT + 86400)} == {(50, 12, 1, 0)}
+    street = running(fill(50, 12, 0, 0))
+    street.reading = lambda now: Fill(50, 12, 0, 1 if 8 * HOUR <= now - MIDNIGHT < 9 * HOUR + 300 else 0)
+    fires = [one.values[3] for one in street.until(MIDNIGHT + 86400)]
+    assert fires.count(1) == 1 and set(fires) == {0, 1}
+
+
+def test_an_alarm_leaves_without_a_level():
+    street = running(fill(None, 12, 1, 0))
+    released = street.until(MIDNIGHT + 86400)
+    assert {one.values for one in released} == {(None, 12, 1, 0)}
+    assert codec.decode(30, codec.encode(30, *released[0][1:])).values == (None, 12, 1, 0)
+
+
 def test_fill_is_the_median_in_steps_of_five():
     levels = {0: 71, 1: 3, 2: 74, 3: 72}
-    street = Street("fill", "fill", lambda now: Fill(levels[now % 14400 // 3600], None))
+    street = Street("fill", "fill", lambda now: Fill(levels[now % 14400 // 3600], None, None, None))
     running(street)
     assert {one.values for one in street.until(MIDNIGHT + 86400)} == {(70, None, None, None)}
     for level, step in (

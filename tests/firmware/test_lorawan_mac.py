@@ -7,8 +7,7 @@ from support import raises
 from borne_node.chips.lora import Packet, RadioFault
 from borne_node.errors import LinkDown, LinkRefused, PayloadTooLong
 from borne_node.link.lorawan import commands, frames
-from borne_node.link.lorawan.air import NotBefore
-from borne_node.link.lorawan.windows import window
+from borne_node.link.lorawan.air import NotBefore, window
 
 
 def request(command, *values):
@@ -261,7 +260,7 @@ def snapshot(node):
         session.down,
         session.up,
     ]
-    return values, session.channels.pack(), node.mac.requests.pending(), node.mac._owed, node.mac._more
+    return values, session.channels.pack(), node.mac.answers.fitting(99), node.mac._owed, node.mac._more
 
 
 def downlink(node, count, **what):
@@ -387,7 +386,7 @@ def test_random_commands_from_the_network_itself():
             payload = entropy(1 + entropy(1)[0] % 40)
             take(node, downlink(node, number, port=0, payload=payload))
             node.mac._settle()
-            assert len(node.mac.requests.pending()) <= 66
+            assert len(node.mac.answers.fitting(99)) <= 66
         node.mac.session.aggregate = 0
         node.network.channels = node.mac.session.channels
         node.network.lose_up = lambda: True
@@ -513,7 +512,7 @@ def test_device_status():
     node = joined(battery=lambda: 200)
     assert exchange(node, request(commands.DEV_STATUS)) == [(commands.DEV_STATUS, (200, 5, 0))]
     for snr, margin in ((-20, -20 & 63), (-40, -32 & 63), (40, 31), (-1, 63)):
-        node.mac.requests.carry_out(request(commands.DEV_STATUS), snr)
+        node.mac._carry_out(request(commands.DEV_STATUS), snr, 0)
         node.send()
         assert asked(node.last) == [(commands.DEV_STATUS, (200, margin, 0))]
 
@@ -585,12 +584,12 @@ def test_dwell_time_raises_a_rate_that_carries_nothing():
 def test_link_check_and_device_time():
     node = joined()
     node.mac.ask_time()
-    node.mac.requests.ask(commands.LINK_CHECK)
+    node.mac.answers.ask(commands.LINK_CHECK)
     gps = 1_400_000_000
     node.answer(options=request(commands.DEVICE_TIME, gps, 128) + request(commands.LINK_CHECK, 17, 2))
     node.send()
     assert [one[0] for one in asked(node.last)] == [commands.DEVICE_TIME, commands.LINK_CHECK]
-    assert node.mac.requests.link == (17, 2)
+    assert node.mac.link == (17, 2)
     unix, fraction, ticks = node.mac.time
     # 16203 days, 16:53:20 after 1980-01-06, less 18 leap seconds: 2024-05-17 16:53:02 UTC.
     assert (unix, fraction) == (1_715_964_782, 128)

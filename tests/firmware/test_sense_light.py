@@ -1,7 +1,10 @@
 from bus import FakeBoard, FakeI2C, FakePin
 from clock import FakeClock
+from silicon.ina226 import INA226
+from silicon.ld2410 import LD2410
 from silicon.pir import Pir
 from silicon.veml7700 import VEML7700 as Silicon
+from store import FakeStore
 from support import raises
 
 from borne_node import sense
@@ -95,11 +98,11 @@ def test_without_light_sensor_the_presence_is_still_counted():
     post = Post(10)
     post.silicon.fail("silent")
     post.pin.sleep(20_000)
-    assert post.read() == (None, 1)
+    assert post.read() == (None, 1, None, None, None)
     assert post.light.faults[0].reason == "no answer"
     post.silicon.fail(None)
     assert post.read().lux == 12
-    assert post.light.faults == (None, None)
+    assert post.light.faults == (None, None, None)
 
 
 def test_an_output_high_for_an_hour_is_stuck():
@@ -115,7 +118,7 @@ def test_an_output_high_for_an_hour_is_stuck():
     assert post.light.faults[1] is caught.value
     post.pir.fail(None)
     assert post.read().triggers == 0
-    assert post.light.faults == (None, None)
+    assert post.light.faults == (None, None, None)
 
 
 def test_stuck_is_said_each_time():
@@ -169,3 +172,65 @@ def test_a_foreign_state_is_forgotten():
         assert post.read().triggers == 0
     post.boot(good)
     assert post.read().triggers == 1
+
+
+class LitPost(Post):
+    """With a lamp behind an INA226, and a radar where `radar` is given."""
+
+    def __init__(self, *passages, radar=None, **settings):
+        self.watts, self.lux = 60.0, 12.0
+        self.meter = INA226(lambda t: (24.0, self.watts / 24.0))
+        self.radar = radar
+        self.nvs = FakeStore()
+        self.settings = dict(SETTINGS)
+        self.settings.update(lamp="ina226", lamp_w=60, presence="ld2410" if radar else "pir", **settings)
+        super().__init__(*passages)
+        self.silicon.lux = lambda t: self.lux
+        self.i2c.bus.chips.append(self.meter)
+
+    def boot(self, state=None, woken_by_pin=False):
+        board = FakeBoard(self.clock, i2c=self.i2c, pin=self.pin, uart=self.radar, nvs=self.nvs)
+        board.woken_by_pin = woken_by_pin
+        self.light = sense.build(self.settings, board, state)
+        return self.light
+
+    def hour(self):
+        self.wake(3600)
+        return self.read()
+
+
+def test_a_post_without_a_meter_says_nothing_of_its_lamp():
+    assert Post().read()[2:] == (None, None, None)
+
+
+def test_the_lamp_its_dimming_and_its_energy():
+    post = LitPost()
+    assert post.read()[2:] == (1, 100, None)  # of no time yet
+    lamp, dimming, energy = post.hour()[2:]
+    assert (lamp, dimming) == (1, 100) and abs(energy - 60) <= 1
+    post.watts = 30.0
+    lamp, dimming, energy = post.hour()[2:]
+    assert lamp == 2 and abs(dimming - 50) <= 1 and abs(energy - 45) <= 1
+    post.watts = 0.0
+    assert post.hour()[2:4] == (0, 0)
+
+
+def test_a_broken_meter_leaves_light_and_presence_alone():
+    post = LitPost()
+    post.read()
+    post.meter.fail("silent")
+    reading = post.hour()
+    assert reading.lux is not None and reading[2:] == (None, None, None)
+    assert post.light.faults[2].reason == "no answer" and post.light.faults[:2] == (None, None)
+
+
+def test_a_radar_that_died_is_a_fault_and_not_nobody():
+    radar = LD2410(lambda t: (None, None))
+    post = LitPost(10, radar=radar)
+    post.pin.sleep(20_000)
+    assert post.read().triggers == 1
+    radar.fail("silent")
+    with raises(SensorFault) as caught:
+        post.hour()
+    assert (caught.value.name, caught.value.reason) == ("LD2410", "no answer")
+    assert post.light.faults[1] is caught.value

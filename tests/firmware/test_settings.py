@@ -88,7 +88,7 @@ def test_canonical_bytes_are_the_same_everywhere_and_parse_back():
     complete = settings.validate(changed(place='Rue "é"\\', wifi_ssid="x"))
     raw = settings.canonical(complete)
     assert b'"place":"Rue \\"\xc3\xa9\\"\\\\"' in raw
-    assert raw.startswith(b'{"depth_mm":1200,"kind":"fill"')
+    assert raw.startswith(b'{"container":"column","depth_mm":1200,"kind":"fill"')
     assert settings.parse(raw) == complete
 
 
@@ -96,3 +96,52 @@ def test_damaged_bytes_are_no_settings():
     for raw in (b"", b"{", b"\x00\x01", b"[]", b"null", b'{"name":1}'):
         with raises(SettingsError):
             settings.parse(raw)
+
+
+def complaint(**given):
+    base = {"name": "n", "wifi_ssid": "s", "mqtt_host": "h"}
+    base.update(given)
+    with raises(SettingsError) as caught:
+        settings.validate(base)
+    return caught.value.field, caught.value.reason
+
+
+def test_the_sensor_is_one_that_fits_the_kind():
+    assert settings.validate(FILL)["sensor"] == "a02yyuw"
+    assert settings.validate(changed(sensor="vl53l1x"))["sensor"] == "vl53l1x"
+    field, reason = complaint(kind="fill", depth_mm=1200, sensor="qmc5883l")
+    assert field == "sensor" and "a02yyuw" in reason and "qmc5883l" not in reason
+    assert complaint(kind="light", sensor="a02yyuw")[0] == "sensor"
+
+
+def test_a_container_is_within_the_reach_of_its_sensor():
+    assert complaint(kind="fill", depth_mm=4000, sensor="vl53l1x")[0] == "depth_mm"
+    assert complaint(kind="fill", depth_mm=4000, offset_mm=501)[0] == "depth_mm"
+    settings.validate(changed(depth_mm=4000, offset_mm=500))
+    # Blind for 30 cm: without an offset a full container would be out of range.
+    assert complaint(kind="fill", depth_mm=1200, sensor="mb7389")[0] == "offset_mm"
+    settings.validate(changed(sensor="mb7389", offset_mm=300))
+    assert complaint(kind="fill", depth_mm=1200, container="barrel")[0] == "container"
+
+
+def test_a_ranger_over_a_bay_knows_its_floor():
+    assert complaint(kind="parking", sensor="vl53l1x")[0] == "floor_mm"
+    assert complaint(kind="parking", sensor="vl53l1x", floor_mm=3700)[0] == "floor_mm"
+    assert complaint(kind="parking", sensor="mb7389", floor_mm=500)[0] == "floor_mm"
+    assert complaint(kind="parking", floor_mm=2500)[0] == "floor_mm"
+    assert complaint(kind="parking", sensor="a02yyuw", floor_mm=2500, bays=2)[0] == "bays"
+    given = {"name": "n", "kind": "parking", "wifi_ssid": "s", "mqtt_host": "h"}
+    given.update(sensor="vl53l1x", floor_mm=2500, bays=8)
+    assert settings.validate(given)["floor_mm"] == 2500
+    assert settings.parse(settings.canonical(settings.validate(given)))["floor_mm"] == 2500
+
+
+def test_a_lamp_has_a_meter_and_a_power():
+    assert complaint(kind="light", lamp="ina226")[0] == "lamp_w"
+    assert complaint(kind="light", lamp_w=60)[0] == "lamp_w"
+    assert complaint(kind="light", lamp="pzem004t", lamp_w=60, presence="ld2410")[0] == "lamp"
+    given = {"name": "n", "kind": "light", "wifi_ssid": "s", "mqtt_host": "h"}
+    complete = settings.validate(given)
+    assert (complete["sensor"], complete["presence"], complete["lamp"]) == ("veml7700", "pir", "none")
+    given.update(sensor="bh1750", presence="ld2410", lamp="ina226", lamp_w=60)
+    assert settings.validate(given)["lamp_w"] == 60

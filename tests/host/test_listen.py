@@ -16,8 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from borne.broker import Broker
+from borne.broker import parse as broker
 from borne.decoding import SUPPRESSED, encode, listen
-from borne.decoding.listen import Broker, Subscriber, broker, hear, shown
+from borne.decoding.listen import Subscriber, hear, shown
 from borne.errors import BrokerError, SettingError
 from borne.virtual.broker import EmbeddedBroker
 
@@ -286,7 +288,7 @@ def test_ctrl_c_ends_it(waiting: EmbeddedBroker) -> None:
     ("arguments", "password", "code", "words"),
     [
         (["--mqtt", "mqtt://127.0.0.1:1"], "", 1, "cannot be reached"),
-        (["--mqtt", "http://x"], "", 2, "mqtt://USER@HOST:PORT"),
+        (["--mqtt", "http://x"], "", 2, "mqtt://[USER@]HOST[:PORT]"),
         (["--mqtt", "mqtt://me:hunter2@x"], "", 2, "BORNE_MQTT_PASSWORD"),
     ],
 )

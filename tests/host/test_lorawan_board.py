@@ -23,6 +23,7 @@ MODULES = (
     "borne_node/compat.py",
     "borne_node/errors.py",
     "borne_node/records.py",
+    "borne_node/steps.py",
     "borne_node/clock.py",
     "borne_node/chips/__init__.py",
     "borne_node/chips/lora.py",

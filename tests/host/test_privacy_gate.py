@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gated import FAULT, MIDNIGHT, Fill, Light, Parking, Street
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from store import PowerCut
 
@@ -49,13 +49,29 @@ class Watched(Street):
         value = self.data[self.turn % len(self.data)]
         if self.row.kind == "parking":
             return Parking([value >> bay & 1 for bay in range(4)], ())
-        return Light(value, value) if self.row.kind == "light" else Fill(value % 101, value % 30)
+        return (
+            Light(value, value, None, None, None)
+            if self.row.kind == "light"
+            else Fill(value % 101, value % 30, 0, 0)
+        )
 
-    def snap(self) -> None:
-        """From here on nothing of the open window may be said; a clock set back may have left it behind already."""
-        start = policy.window(self.row, self.now)[0]
+    def snap(self, at: int) -> None:
+        """Nothing of the window open `at` may be said any more; a clock set back may have left it behind already."""
+        start = policy.window(self.row, at)[0]
         if start not in {start_of(self, released) for _, released in self.sent}:
             self.broken.add(start)
+
+    def wake(self) -> Any:
+        if self.memory is None:
+            self.begin_again()
+        return super().wake()
+
+    def begin_again(self) -> None:
+        """It knows nothing of what was before: by what its clock says now, the windows after this one come whole."""
+        start = policy.window(self.row, self.now)[0]
+        told = {start_of(self, released) for _, released in self.sent}
+        self.broken = {one for one in self.broken if one < start or one in told}
+        self.snap(self.now)
 
     def live(self, wakes: int) -> None:
         for _ in range(wakes):
@@ -70,27 +86,25 @@ def play(street: Watched, events: list[tuple[str, int]]) -> None:
         elif event == "late":
             street.now += amount
         elif event == "off":
-            street.snap()
+            street.snap(street.now - 1)
             street.power_off(amount)
-            street.snap()
         elif event == "cut":
             street.store.cut_after = amount
             try:
                 street.live(4)
             except PowerCut:
-                street.snap()
+                street.snap(street.now)
                 street.power_off(1)
-                street.snap()
             street.store.cut_after = None
         elif event == "set":
             street.now = max(MIDNIGHT, street.now + amount)
             if street.now < street.woken - SLEW_S:
-                street.snap()
+                street.begin_again()
         elif event == "fault":
             street.failing = amount
         elif event == "forget":
             street.memory = None
-            street.snap()
+            street.snap(street.now - 1)
         elif event == "dead":
             street.entropy.broken = (lambda size: bytes(size)) if amount else None
     street.live(4)
@@ -106,6 +120,7 @@ def says_something(released: Any) -> bool:
 
 @settings(deadline=None)  # a shared core is no yardstick
 @given(KINDS, st.lists(st.integers(0, 255), min_size=1, max_size=9), st.lists(EVENTS, max_size=12))
+@example(("parking", "zone"), [0], [("sleep", 5), ("off", 0), ("set", -214), ("sleep", 2)])
 def test_whatever_happens(kind: tuple[str, str], data: list[int], events: list[tuple[str, int]]) -> None:
     street = Watched(*kind, data)
     play(street, events)

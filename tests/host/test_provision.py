@@ -169,7 +169,7 @@ def test_a_secret_garbled_on_the_way_is_noticed_and_the_old_configuration_stands
 def test_settings_garbled_on_the_way_are_noticed_and_the_old_configuration_stands(board):
     provision(board.port, FILL, OPEN)
     before = configuration(board)
-    port = board.plug(garble=(b"eyJkZXB0", b"eyJkZXB1"))
+    port = board.plug(garble=(b"eyJjb250", b"eyJjb251"))
     with pytest.raises(ReadBackError, match=r"settings\.json on the board is not what was sent"):
         provision(port, {**FILL, "depth_mm": 2000}, OPEN)
     assert configuration(board) == before

@@ -10,6 +10,7 @@ import pytest
 
 from borne import boards, wiring
 from borne.errors import BoardError
+from borne_node import sensors
 
 BORNE = str(Path(sys.executable).with_name("borne"))
 ATOM = boards.load("m5stack-atom-sx1276")
@@ -35,13 +36,18 @@ def test_every_wire_of_a_fill_node():
     ]
 
 
-def test_the_drivers_of_each_kind_have_their_part():
-    """A sensor's module imports the driver of each part that is not a mere pin."""
-    sense = Path(wiring.__file__).parents[2] / "firmware" / "borne_node" / "sense"
-    for kind, names in wiring.KINDS.items():
-        source = (sense / f"{kind}.py").read_text() + (sense / "__init__.py").read_text()
-        for name in set(names) - {"pir"}:
-            assert name in source or name in (sense.parent / "app.py").read_text()
+def test_every_sensor_of_the_table_can_be_wired():
+    functions = {"i2c": {"i2c_sda", "i2c_scl"}, "uart": {"uart_rx"}, "pulse": {"uart_rx", "uart_tx"}}
+    for name, _, _, bus, _, _ in sensors.TABLE:
+        assert functions[bus] <= set(wiring.PARTS[name].pins.values()), name
+
+
+def test_a_sensor_takes_the_place_of_the_default_one():
+    assert wiring.parts("parking") == ("qmc5883l", "tca9548a")
+    assert wiring.parts("parking", ["hc_sr04"]) == ("hc_sr04",)
+    assert wiring.parts("light", ["ina226", "bh1750"]) == ("bh1750", "pir", "ina226")
+    with pytest.raises(BoardError, match="for a fill node 'veml7700' is unknown"):
+        wiring.parts("fill", ["veml7700"])
 
 
 def test_a_board_without_the_pins_names_the_kinds_that_it_can_be():
@@ -98,7 +104,7 @@ def test_show_one_kind_one_sensor_and_as_json():
         (["heltec-v4"], "did you mean 'heltec-v3'"),
         (["heltec-v3", "--kind", "lite"], "did you mean 'light'"),
         (["heltec-v3", "--sensor", "qmc5883"], "did you mean 'qmc5883l'"),
-        (["heltec-v3", "--kind", "light", "--sensor", "pir"], "one or the other"),
+        (["heltec-v3", "--kind", "fill", "--sensor", "lis3dhh"], "did you mean 'lis3dh'"),
         (["m5stack-atom-sx1276", "--kind", "fill"], "has no uart_rx"),
     ],
 )

@@ -14,8 +14,8 @@ import pytest
 from littlefs import LittleFS
 
 from borne import boards
-from borne.cli.provision import broker
 from borne.cli.provision import provision as command
+from borne.cli.provision_options import at_broker as broker
 from borne.errors import SettingError
 from borne.flashing import node
 from borne.virtual import VirtualBoard
@@ -266,7 +266,7 @@ def test_broker_urls(url, expected):
 
 
 @pytest.mark.parametrize(
-    "url", ["h", "mqtt://", "mqtt://h:x", "mqtt://h:99999", "mqtt://h/topic", "mqtt://h?x=1", "ws://h"]
+    "url", ["mqtt://", "mqtt://h:x", "mqtt://h:99999", "mqtt://h/topic", "mqtt://h?x=1", "ws://h"]
 )
 def test_what_is_no_broker_url(url):
     with pytest.raises(SettingError, match="mqtt: is no URL"):

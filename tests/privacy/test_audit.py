@@ -49,7 +49,7 @@ def zone(seed: int = 1, days: int = 3, noise: bool = True) -> list[Frame]:
 
 
 def light(days: int = 8) -> list[Frame]:
-    street = Street("light", "light", lambda now: Light(7, 0 if now % 3600 else 40))
+    street = Street("light", "light", lambda now: Light(7, 0 if now % 3600 else 40, None, None, None))
     street.until(MIDNIGHT + days * DAY)
     return [(at, one.port, codec.encode(one.port, one.window, one.values, ())) for at, one in street.sent]
 

@@ -29,6 +29,38 @@ BYPASSES = {
         ),
         "imports by a computed name",
     ),
+    "a sensor that loads the outbox": (
+        Patch(
+            "sense/__init__.py",
+            'return load("sense." + one[2]).build(settings, board, state)',
+            'return load("out" + "box").Outbox("outbox")',
+        ),
+        "loads out",
+    ),
+    "a sensor that loads what it is told": (
+        Patch("sense/__init__.py", 'load("sense." + one[2])', "load(one[2])"),
+        "loads a computed name",
+    ),
+    "a node with the bench tool": (
+        Patch(
+            "app.py",
+            "        from borne_node import sense\n",
+            "        from borne_node.sense.probe import Probe\n",
+        ),
+        "imports the bench tool",
+    ),
+    "a node that tests itself": (
+        Patch(
+            "app.py",
+            "        from borne_node import sense\n",
+            "        from borne_node import selftest, sense\n",
+        ),
+        "imports the bench tool",
+    ),
+    "a sensor that loads the bench tool": (
+        Patch("sense/__init__.py", 'load("sense." + one[2])', 'load("sense.probe")'),
+        "loads sense.probe",
+    ),
     "a sensor that prints what it read": (
         Patch(
             "sense/parking.py",
@@ -85,11 +117,11 @@ BYPASSES = {
     ),
     "a sensor fault that carries a value": (
         Patch(
-            "sense/fill.py",
-            'SensorFault(a02yyuw.NAME, "out of range")',
-            'SensorFault(a02yyuw.NAME, "at %d" % distance)',
+            "sense/echo.py",
+            'SensorFault(ranger.name, "out of range")',
+            'SensorFault(ranger.name, "at %d" % echo)',
         ),
-        "a SensorFault carries distance",
+        "a SensorFault carries echo",
     ),
     "a generator of 32 bits": (
         Patch("privacy/noise.py", "from borne_node.errors", "import random\n\nfrom borne_node.errors"),

@@ -3,11 +3,11 @@
 The node's TX idles high on the sensor's RX, which selects the "processed value": a frame each 100 to 300 ms.
 """
 
+from borne_node.chips.frames import drain
 from borne_node.compat import const, ticks_diff
 from borne_node.errors import SensorFault
 
 NAME = "A02YYUW"
-BAUDRATE = const(9600)
 NEAREST_MM = const(30)  # specification: the blind zone
 FARTHEST_MM = const(4500)
 
@@ -16,8 +16,6 @@ _FRAME = const(4)
 # Response time 100 to 300 ms: two frames at the slowest, since the first may have begun before we listened.
 _LIMIT_MS = const(700)
 _POLL_MS = const(10)
-# machine.UART keeps 256 bytes unless told otherwise; more than that was sent while we threw it away.
-_BUFFERED = const(512)
 
 
 class A02YYUW:
@@ -25,6 +23,13 @@ class A02YYUW:
 
     The sensor has no identity to ask for and takes no commands.
     """
+
+    name = NAME
+    baudrate = 9600
+    nearest_mm = NEAREST_MM
+    farthest_mm = FARTHEST_MM
+    # No document says that it knows how warm the air is, so its millimetres are those of a room.
+    celsius = 20
 
     def __init__(self, uart, clock):
         self._uart = uart
@@ -35,11 +40,11 @@ class A02YYUW:
 
     def start(self):
         """Forget all that was sent before now."""
-        for _ in range(_BUFFERED):
-            if not self._uart.any():
-                break
-            self._uart.readinto(self._byte)
+        drain(self._uart, self._byte)
         self._clear()
+
+    def stop(self):
+        """It goes on measuring; its supply is not ours to switch."""
 
     def poll(self):
         """Millimetres of the next whole frame, None while there is none, 0 for a frame without an echo."""

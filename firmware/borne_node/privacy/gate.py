@@ -22,12 +22,15 @@ _SLEW_S = 60  # more than the sleep clock is off in a slot; setting it back by l
 _BEAT = 60  # windows of the live profile between two signs of life
 _KEPT = 8  # released windows kept for `history`: about what a frame has room for (report.schema)
 _SPAN = 16  # windows that `history` reaches back: a night block is eight
+_DEFECTIVE = 4  # of the lamp (report.meaning)
 _HIDDEN = "*"  # SUPPRESSED, in words that JSON can keep
 
 # What outlives deep sleep. phase: of this window's readings. next_*: drawn for the window to come. slots: bits
 # of those read. sums: for parking the readings per bay that were occupied, then all; for light and fill the lux
-# class or level per slot, then temperature, moved up so that 0 is none. pending: the closed window not yet due
-# (when, its start, frame). kept: frames released, newest first. A frame is port, window, values.
+# class or level per slot, then for light lamp and dimming (of the last reading; defective once is defective) and
+# energy, for fill temperature per slot and, last, tilt and fire (once is enough); all but energy moved up so that 0
+# is none. pending: the closed window not yet due (when, its start, frame). kept: frames released, newest first. A
+# frame is port, window, values.
 _STATE = ("start", "end", "seen", "phase", "whole", "jitter", "noise", "drawn", "next_jitter", "next_noise")
 _STATE += ("next_drawn", "slots", "triggers", "fault", "sums", "pending", "kept")
 
@@ -124,6 +127,8 @@ class Gate:
         if self._row.kind == "light" and self._start:
             # Triggers came since the last reading: they belong to the window that was open then.
             self._triggers = min(self._triggers + (reading.triggers if reading else 0), self._row.top)
+            more, used = reading and reading.energy, self._sums[10]
+            self._sums[10] = None if more is None or used is None else used + more
             late = now - self._end > self._row.jitter_s
             self._whole = self._whole and not fault and not late
         out = self._due(now)
@@ -161,9 +166,14 @@ class Gate:
                 self._sums[8 + bay] += occupied is not None
         elif self._row.kind == "light":
             self._sums[slot] = 0 if reading.lux is None else 1 + schema.lux_class(reading.lux)
+            if self._sums[8] != 1 + _DEFECTIVE:
+                self._sums[8] = 0 if reading.lamp is None else 1 + reading.lamp
+            self._sums[9] = 0 if reading.dimming is None else 1 + reading.dimming
         else:
-            self._sums[slot] = 1 + max(0, min(reading.level, self._row.top))
+            self._sums[slot] = 0 if reading.level is None else 1 + max(0, min(reading.level, self._row.top))
             self._sums[8 + slot] = 0 if reading.temperature is None else 101 + reading.temperature
+            for at, alarm in ((14, reading.tilt), (15, reading.fire)):
+                self._sums[at] = max(self._sums[at], 0 if alarm is None else 1 + alarm)
 
     def _close(self):
         port, read = self._row.port, sum(self._slots >> slot & 1 for slot in range(12))
@@ -205,12 +215,16 @@ class Gate:
         return shares
 
     def _light(self):
-        return [self._noised(self._triggers, self._row.top), _median(self._sums[:8], 1), None, None, None]
+        # The lamp is a thing and says nothing of people, as long as it does not follow them: its dimming is its plan's.
+        lamp, dimming = (_median([one], 1) for one in self._sums[8:10])
+        lux = _median(self._sums[:8], 1)
+        return [self._noised(self._triggers, self._row.top), lux, lamp, dimming, self._sums[10]]
 
     def _fill(self):
-        step = self._row.step
-        level = (_median(self._sums[:8], 1) + step // 2) // step * step
-        return [level, _median(self._sums[8:], 101), None, None]
+        step, level = self._row.step, _median(self._sums[:8], 1)
+        if level is not None:
+            level = (level + step // 2) // step * step
+        return [level, _median(self._sums[8:12], 101)] + [_median([one], 1) for one in self._sums[14:]]
 
     def _noised(self, count, top):
         value = max(0, min(min(count, top) + self._noise, top))

@@ -1,14 +1,54 @@
-"""The sensor of each kind of node: one table. Only what the kind needs is loaded."""
+"""The sensor of each kind of node, from the chips that its settings name. Only what the kind needs is loaded."""
+
+from borne_node import sensors
+
+# What is read in which way: kind, what its sensor is, the module here.
+_READERS = (
+    ("parking", "magnetometer", "parking"),
+    ("parking", "ranger", "overhead"),
+    ("light", "light", "light"),
+    ("fill", "ranger", "fill"),
+)
 
 
 def build(settings, board, state=None):
     """The sensor for `settings["kind"]`: an object with `read(now)`, `state()` and `faults`.
 
-    `board` has `clock`, `i2c()`, `uart(baudrate)`, `presence_pin()`, `temperature()` and `woken_by_pin`;
-    `state` is what `state()` gave before the deep sleep. Touches no chip, so it raises no SensorFault;
-    SettingsError when the settings ask for what the chip cannot do.
+    `board` has `clock`, `i2c()`, `uart(baudrate)`, `pulse()`, `presence_pin()`, `temperature()`, `nvs` and
+    `woken_by_pin`; `state` is what `state()` gave before the deep sleep. Touches no chip, so it raises no
+    SensorFault; SettingsError when the settings ask for what the chip cannot do.
     """
-    return _BUILDERS[settings["kind"]](settings, board, state)
+    kind, role = settings["kind"], sensors.row(chosen(settings))[1]
+    for one in _READERS:
+        if one[:2] == (kind, role):
+            return load("sense." + one[2]).build(settings, board, state)
+    raise KeyError("%s by %s" % (kind, role))
+
+
+def chosen(settings, setting="sensor"):
+    """The name of the sensor in a setting; settings of an earlier version have the default."""
+    return settings.get(setting) or sensors.choices(settings["kind"], setting)[0]
+
+
+def opener(settings, board, setting="sensor"):
+    """A callable that opens the chip in a setting on its bus (a given one, or the board's) and identifies it.
+
+    It raises SensorFault.
+    """
+    name = chosen(settings, setting)
+    chip = sensors.row(name)[2]
+
+    def open(given=None):
+        driver = getattr(load("chips." + name), chip)
+        return driver(bus_of(name, board, driver) if given is None else given, board.clock)
+
+    return open
+
+
+def bus_of(name, board, driver):
+    """The board's bus for a sensor of the table, whose driver is given."""
+    bus = sensors.row(name)[3]
+    return board.uart(driver.baudrate) if bus == sensors.UART else getattr(board, bus)()
 
 
 def settled(sensor, clock):
@@ -21,22 +61,6 @@ def settled(sensor, clock):
     return pin if settle(pin, clock) else None
 
 
-def _parking(settings, board, state):
-    from borne_node.sense.parking import build
-
-    return build(settings, board, state)
-
-
-def _light(settings, board, state):
-    from borne_node.sense.light import build
-
-    return build(settings, board, state)
-
-
-def _fill(settings, board, state):
-    from borne_node.sense.fill import build
-
-    return build(settings, board, state)
-
-
-_BUILDERS = {"parking": _parking, "light": _light, "fill": _fill}
+def load(name):
+    """A module of the node, by its name within it."""
+    return __import__("borne_node." + name, None, None, ("",))

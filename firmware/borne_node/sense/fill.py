@@ -1,83 +1,83 @@
-"""How full a container is, from the distance to what lies in it."""
+"""How full a container is, from the distance to what lies in it and from its shape; whether it lies or burns."""
 
 from collections import namedtuple
 
-from borne_node.chips import a02yyuw
+from borne_node import sensors
 from borne_node.compat import const
 from borne_node.errors import SensorFault, SettingsError
+from borne_node.sense import chosen, echo, geometry, opener
+from borne_node.sense.safety import Safety
 
-# level: whole percent, 0 to 100; temperature: whole degrees Celsius or None.
-FillReading = namedtuple("FillReading", ("level", "temperature"))
+# level: whole percent of the volume, 0 to 100, or None when only an alarm is to be told; temperature: whole degrees
+# Celsius or None; tilt and fire: 1, 0 or None (not known).
+FillReading = namedtuple("FillReading", ("level", "temperature", "tilt", "fire"))
 
-_PINGS = const(5)
-# More than half must be right: then one wild echo cannot be the median.
-_NEEDED = const(3)
-# What the distance to the empty floor may be too long by: 10 mm of accuracy, 40 mm of dents and mounting,
-# and the speed of sound, 6 % slower at -15 than at 20 degrees (331.3 + 0.606 T m/s), not corrected yet.
+# What the distance to the empty floor may be too long by: 10 mm of accuracy, 40 mm of dents and mounting, and the
+# speed of sound where the chip's thermometer, which corrects it, is off by 35 K and more (0.18 %/K).
 _MARGIN_MM = const(50)
 _MARGIN_SHIFT = const(4)
 
 
 class Fill:
-    """`ranger` pings; settings `depth_mm` (empty to full) and `offset_mm` (full to sensor) are the geometry.
+    """`open_ranger()` gives the identified ranger or raises SensorFault; `reach` is how far it sees, in mm.
 
-    `thermometer` is a callable that gives whole degrees Celsius, or None. Raises SettingsError when the
-    floor of the empty container lies out of the sensor's reach.
+    Settings `depth_mm` (empty to full), `offset_mm` (full to sensor) and `container` (its shape) are the geometry.
+    `thermometer` is a callable that gives whole degrees Celsius, or None; `safety` a safety.Safety or None. `faults`
+    after each reading: those of the ranger and of the accelerometer, or None. Raises SettingsError when the floor of
+    the empty container lies out of the sensor's reach.
     """
 
-    def __init__(self, ranger, settings, thermometer=None):
-        self._ranger = ranger
+    def __init__(self, open_ranger, settings, reach, thermometer=None, safety=None):
+        self._safety = safety
+        self._open_ranger = open_ranger
         self._thermometer = thermometer
         self._depth = settings["depth_mm"]
         self._offset = settings["offset_mm"]
-        self._pings = [0] * _PINGS
-        self.faults = (None,)
-        reach = a02yyuw.FARTHEST_MM
+        self._shape = settings.get("container", "column")
+        self.faults = (None, None)
         if self._depth + self._offset > reach:
             raise SettingsError(
                 "depth_mm", "with offset_mm makes more than the %d mm the sensor sees" % reach
             )
 
     def read(self, now):
-        """A FillReading. Raises SensorFault when fewer than three of five pings are good, or too far."""
-        distance = self._distance()
-        empty = self._offset + self._depth
-        if distance > empty + _MARGIN_MM + (empty >> _MARGIN_SHIFT):
-            raise SensorFault(a02yyuw.NAME, "out of range")
-        # Rounded to the nearest percent; a heap above the rim is full, a dent in the floor is empty.
-        level = ((empty - distance) * 200 + self._depth) // (2 * self._depth)
-        temperature = self._thermometer() if self._thermometer else None
-        return FillReading(max(0, min(100, level)), temperature)
+        """A FillReading. Raises SensorFault when too few pings agree, or the floor is farther than can be.
+
+        A container that lies or burns says so although its ranger finds no surface.
+        """
+        celsius = self._thermometer() if self._thermometer else None
+        self.faults = (None, None)
+        tilt = self._tilt()
+        fire = self._safety.fire(celsius, now) if self._safety else None
+        try:
+            level = self._level(celsius)
+        except SensorFault as fault:
+            self.faults = (fault, self.faults[1])
+            if not (tilt or fire):
+                raise
+            level = None
+        return FillReading(level, celsius, tilt, fire)
 
     def state(self):
-        return b""
+        return self._safety.state() if self._safety else b""
 
-    def _distance(self):
-        """The median of the good pings in mm."""
-        good = failed = 0
-        worst = None
-        self._ranger.start()
-        for _ in range(_PINGS):
-            try:
-                self._pings[good] = self._ranger.ping()
-                good += 1
-            except SensorFault as fault:
-                failed += 1
-                # A silent sensor is silent for good; no need to wait out the other pings.
-                worst = _worse(worst, fault)
-                if failed > _PINGS - _NEEDED:
-                    raise worst
-        return sorted(self._pings[:good])[good // 2]
+    def _level(self, celsius):
+        ranger = self._open_ranger()
+        empty = self._offset + self._depth
+        # A heap above the rim is full, a dent in the floor is empty: geometry.volume holds both to the scale.
+        surface = echo.distance(ranger, empty + _MARGIN_MM + (empty >> _MARGIN_SHIFT), self._offset)
+        height = empty - echo.in_air(surface, ranger.celsius, celsius)
+        return geometry.volume(self._shape, height, self._depth)
 
-
-def _worse(first, second):
-    # Of mixed failures the one that comes first among the reasons says most about the sensor.
-    if first is None:
-        return second
-    reasons = SensorFault.REASONS
-    return first if reasons.index(first.reason) < reasons.index(second.reason) else second
+    def _tilt(self):
+        try:
+            return self._safety.tilt() if self._safety else None
+        except SensorFault as fault:
+            self.faults = (None, fault)
 
 
 def build(settings, board, state=None):
-    ranger = a02yyuw.A02YYUW(board.uart(a02yyuw.BAUDRATE), board.clock)
-    return Fill(ranger, settings, board.temperature)
+    reach = sensors.row(chosen(settings))[5]
+    accelerometer = None if chosen(settings, "tilt") == "none" else opener(settings, board, "tilt")
+    safety = Safety(accelerometer, settings, state, board.nvs)
+    return Fill(opener(settings, board), settings, reach, board.temperature, safety)

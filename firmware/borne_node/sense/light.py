@@ -1,4 +1,4 @@
-"""How bright it is and how often somebody came by."""
+"""How bright it is, how often somebody came by, and what the lamp does."""
 
 import struct
 from collections import namedtuple
@@ -6,9 +6,11 @@ from collections import namedtuple
 from borne_node.chips.pulses import Pulses
 from borne_node.compat import const
 from borne_node.errors import SensorFault
+from borne_node.sense import chosen, opener
 
-# lux: whole, or None when the light sensor failed; triggers: presence triggers since the last reading.
-LightReading = namedtuple("LightReading", ("lux", "triggers"))
+# lux: whole, or None when the light sensor failed; triggers: presence triggers since the last reading. Of the lamp,
+# each None without a meter or when it failed: state (lamp.py), dimming in percent, Wh since the last reading.
+LightReading = namedtuple("LightReading", ("lux", "triggers", "lamp", "dimming", "energy"))
 
 # No sensor holds its output that long without a break: HC-SR501 300 s at its longest setting, then 2.5 s off.
 _STUCK_S = const(3600)
@@ -27,38 +29,64 @@ class Light:
 
     Awake, triggers are counted in the pin's interrupt or by calling `poll`. Over a deep sleep the pin wakes
     the node: `woken_by_pin` counts that trigger, `state` keeps the refractory time. `faults` after each
-    reading: that of the light sensor and that of the presence sensor, or None. `wake_pin` may wake the node.
+    reading: those of the light sensor, the presence sensor and the lamp's meter, or None. `wake_pin` may wake the
+    node. `open_radar()`: a presence sensor that can be asked whether it lives, beside its pin. `make_lamp(state)`
+    gives a lamp.Lamp. Both may be None.
     """
 
-    def __init__(self, open_lux, pin, settings, clock, state=None, woken_by_pin=False):
+    def __init__(
+        self, open_lux, pin, settings, clock, state=None, woken_by_pin=False, open_radar=None, make_lamp=None
+    ):
         self._open_lux = open_lux
         self._pin = self.wake_pin = pin
         last, self._high_since, unread = _parse(state)
         self._pulses = Pulses(pin, clock, settings["refractory_s"], last or None, unread)
         self._edges = 0
         self.poll = self._pulses.poll
-        self.faults = (None, None)
+        self.faults = (None, None, None)
+        self._open_radar = open_radar
+        self._lamp = make_lamp(state[_STATE_SIZE:] if state else None) if make_lamp else None
         if woken_by_pin:
             self._pulses.trigger()
         self._pulses.attach()
 
     def read(self, now):
-        """A LightReading, within 2.5 s. Raises SensorFault when the presence sensor is stuck."""
-        self.faults = (None, None)
+        """A LightReading, within 4 s. Raises SensorFault when the presence sensor is stuck or silent."""
+        self.faults = (None, None, None)
         lux = self._lux()
+        lamp = self._read_lamp(now, lux)
         self._check_pin(now)
-        return LightReading(lux, self._pulses.take())
+        self._check_radar()
+        return LightReading(lux, self._pulses.take(), *lamp)
 
     def state(self):
         pulses = self._pulses
         unread = min(_UNREAD_MOST, pulses.unread())
-        return struct.pack(_STATE, _VERSION, pulses.last or 0, self._high_since, unread)
+        kept = struct.pack(_STATE, _VERSION, pulses.last or 0, self._high_since, unread)
+        return kept + self._lamp.state() if self._lamp else kept
+
+    def _read_lamp(self, now, lux):
+        if self._lamp:
+            try:
+                return self._lamp.read(now, lux)
+            except SensorFault as fault:
+                self.faults = self.faults[:2] + (fault,)
+        return None, None, None
+
+    def _check_radar(self):
+        # A radar that died leaves its pin at rest: that would count as nobody.
+        if self._open_radar:
+            try:
+                self._open_radar().read()
+            except SensorFault as fault:
+                self.faults = (self.faults[0], fault, self.faults[2])
+                raise
 
     def _lux(self):
         try:
             return int(self._open_lux().read() + 0.5)
         except SensorFault as fault:
-            self.faults = (fault, None)
+            self.faults = (fault, None, None)
 
     def _check_pin(self, now):
         """Raises SensorFault when the output has been high for an hour without an edge."""
@@ -71,22 +99,30 @@ class Light:
         elif high_s >= _STUCK_S:
             self._high_since = now - _STUCK_S
             fault = SensorFault("presence", "stuck")
-            self.faults = (self.faults[0], fault)
+            self.faults = (self.faults[0], fault, self.faults[2])
             raise fault
         self._edges = edges
 
 
 def _parse(state):
-    if not state or len(state) != _STATE_SIZE or state[0] != _VERSION:
+    if not state or len(state) < _STATE_SIZE or state[0] != _VERSION:
         return 0, 0, 0
-    return struct.unpack(_STATE, state)[1:]
+    return struct.unpack(_STATE, state[:_STATE_SIZE])[1:]
 
 
 def build(settings, board, state=None):
-    from borne_node.chips.veml7700 import VEML7700
+    def make_lamp(kept):
+        from borne_node.sense.lamp import Lamp
 
-    i2c = board.i2c()
-    clock = board.clock
+        return Lamp(opener(settings, board, "lamp"), settings, board.clock, kept, board.nvs)
+
     return Light(
-        lambda: VEML7700(i2c, clock), board.presence_pin(), settings, clock, state, board.woken_by_pin
+        opener(settings, board),
+        board.presence_pin(),
+        settings,
+        board.clock,
+        state,
+        board.woken_by_pin,
+        None if chosen(settings, "presence") == "pir" else opener(settings, board, "presence"),
+        None if chosen(settings, "lamp") == "none" else make_lamp,
     )

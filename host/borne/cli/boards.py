@@ -12,7 +12,6 @@ from rich.table import Table
 from borne import boards as library
 from borne import wiring
 from borne.boards import Board
-from borne.errors import BoardError
 from borne.wiring import Wire
 
 boards = typer.Typer(add_completion=False, help="List the boards that borne knows, or show how one is wired.")
@@ -46,7 +45,8 @@ def show(
         str | None, typer.Option("--kind", "-k", help="Wiring of a node: parking, light or fill.")
     ] = None,
     sensor: Annotated[
-        list[str] | None, typer.Option("--sensor", "-s", help="Wiring of this part only; again for more.")
+        list[str] | None,
+        typer.Option("--sensor", "-s", help="This part only; with --kind, in place of the default."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -67,17 +67,13 @@ def show(
 
 
 def _names(board: Board, kind: str | None, sensor: list[str] | None) -> tuple[str, ...]:
-    if sensor:
-        return tuple(name.lower() for name in sensor)
-    chosen = [kind] if kind else wiring.kinds(board)
-    return tuple(name for one in chosen for name in wiring.KINDS.get(one, ()))
+    named = tuple(name.lower() for name in sensor or ())
+    if kind is not None:
+        return wiring.parts(kind, named)
+    return named or tuple(name for one in wiring.kinds(board) for name in wiring.KINDS[one])
 
 
 def _wires(board: Board, kind: str | None, sensor: list[str] | None) -> list[Wire]:
-    if kind is not None and sensor:
-        raise BoardError("--kind and --sensor: give one or the other")
-    if kind is not None:
-        return wiring.of_radio(board) + wiring.of_kind(board, kind)
     return wiring.of_radio(board) + wiring.of_parts(board, _names(board, kind, sensor))
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from borne import broker
 from borne.decoding import listen as library
 
 
@@ -22,7 +23,7 @@ def listen(
 ) -> None:
     """Decode reports as they arrive. A password is taken from BORNE_MQTT_PASSWORD."""
     console = Console(highlight=False, soft_wrap=True)
-    for heard in library.listen(library.broker(mqtt), count=count, note=_note):
+    for heard in library.listen(broker.parse(mqtt), count=count, note=_note):
         now = int(time.time())
         if as_json:
             print(json.dumps(library.as_json(heard, now), ensure_ascii=False), flush=True)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from borne.cli.provision import broker
+from borne.cli.provision_options import at_broker
 from borne.errors import SettingError
 from borne.flashing.node import Identity
 from borne.fleet import credentials
@@ -84,7 +84,7 @@ def _setting(pair: str) -> dict[str, Any]:
     if not separator or not name:
         raise SettingError(f"--set {pair}: is not of the form NAME=VALUE")
     if name == "mqtt":
-        return broker(text)
+        return at_broker(text)
     try:
         # Numbers, true and false, lists as TOML writes them; everything else is text.
         return {name: tomllib.loads(f"value = {text}")["value"]}

@@ -1,208 +1,94 @@
-"""borne provision: tell a node what it is and how it reaches its broker."""
+"""borne provision: tell a node what it is and how it reaches its network, out of the list or by options."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import unquote, urlsplit
 
 import typer
 
+from borne.cli import provision_options as options
 from borne.errors import SettingError
-from borne.fleet import credentials, lorawan
 from borne.fleet.provision import check_settings
 from borne.fleet.provision import provision as write
 
-_PORTS = {"mqtt": 1883, "mqtts": 8883}  # IANA: mqtt, secure-mqtt
 
-
+@options.with_options
 def provision(
+    asset: Annotated[
+        str | None, typer.Argument(help="Asset of the list whose node the board becomes.", show_default=False)
+    ] = None,
     port: Annotated[
-        str, typer.Option("--port", "-p", help="Device, socket://host:port or rfc2217://host:port.")
-    ],
-    kind: Annotated[str, typer.Option(help="parking, light or fill.")],
-    name: Annotated[str, typer.Option(help="Name of the node; part of its MQTT topics.")],
-    wifi_ssid: Annotated[str | None, typer.Option(help="wifi: name of the network.")] = None,
-    mqtt: Annotated[
-        str | None, typer.Option(help="wifi: broker mqtt://[USER@]HOST[:PORT], or mqtts:// for TLS.")
+        list[str] | None,
+        typer.Option(
+            "--port", "-p", help="Device, socket://host:port or rfc2217://host:port; --batch: again for more."
+        ),
     ] = None,
-    place: Annotated[str | None, typer.Option(help="Where it stands, for people.")] = None,
-    profile: Annotated[str | None, typer.Option(help="parking: zone, bay or live.")] = None,
-    link: Annotated[str, typer.Option(help="How it reports: wifi or lorawan.")] = "wifi",
-    ntp_host: Annotated[str | None, typer.Option(help="wifi: time server.")] = None,
-    dev_eui: Annotated[
-        str | None, typer.Option(help="lorawan: 16 hexadecimal digits; a new random one if not given.")
-    ] = None,
-    join_eui: Annotated[str | None, typer.Option(help="lorawan: of the join server, zeros for none.")] = None,
-    region: Annotated[str | None, typer.Option(help="lorawan: EU868 (default), US915, ...")] = None,
-    fair_use_s: Annotated[
-        int | None, typer.Option(help="lorawan: airtime a day in seconds, 0 for the law's limit only.")
-    ] = None,
-    antenna_dbi: Annotated[
-        int | None, typer.Option(help="lorawan: gain of the antenna, 2 if not given.")
-    ] = None,
-    bays: Annotated[int | None, typer.Option(help="parking: bays that it watches, 1 to 8.")] = None,
-    withheld_bays: Annotated[
-        str | None, typer.Option(help="parking: reserved or private bays, never reported: 2,5.")
-    ] = None,
-    refractory_s: Annotated[
-        int | None, typer.Option(help="light: seconds until presence counts again.")
-    ] = None,
-    depth_mm: Annotated[int | None, typer.Option(help="fill: depth of the container in mm.")] = None,
-    offset_mm: Annotated[int | None, typer.Option(help="fill: sensor above the rim, in mm.")] = None,
-    wifi_open: Annotated[bool, typer.Option("--wifi-open", help="The network has no password.")] = False,
-    wifi_password_file: Annotated[Path | None, typer.Option(help="File (0600) that holds it.")] = None,
-    mqtt_password_file: Annotated[Path | None, typer.Option(help="File (0600) that holds it.")] = None,
-    mqtt_ca: Annotated[Path | None, typer.Option(help="CA certificate of the broker, PEM or DER.")] = None,
-    mqtt_cert: Annotated[Path | None, typer.Option(help="Client certificate, PEM or DER.")] = None,
-    mqtt_key: Annotated[Path | None, typer.Option(help="Its private key (0600), PEM or DER.")] = None,
-    app_key_file: Annotated[Path | None, typer.Option(help="File (0600) with 32 hexadecimal digits.")] = None,
-    new_app_key: Annotated[
-        Path | None, typer.Option(help="Make a new AppKey and keep it in this new file (0600).")
-    ] = None,
-    secrets_file: Annotated[Path | None, typer.Option(help='TOML (0600): wifi_password = "...", ...')] = None,
+    batch: Annotated[
+        bool, typer.Option("--batch", help="One board after another, for the list's next asset.")
+    ] = False,
+    site: Annotated[str | None, typer.Option(help="--batch: only assets of this site.")] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="--batch: end after so many boards.")] = None,
+    board: Annotated[str | None, typer.Option(help="Board, where list and site name none.")] = None,
+    image: Annotated[Path | None, typer.Option(help="MicroPython image, instead of the board's own.")] = None,
+    take: Annotated[
+        bool, typer.Option("--take", help="Also a board that is a node of another list.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where it was broken off; it does so without being told.")
+    ] = False,
+    wait: Annotated[
+        float, typer.Option(help="Seconds to wait for the first report of a node by Wi-Fi.", min=0)
+    ] = 0.0,
+    registry: Annotated[str | None, typer.Option(help="As for `borne fleet`.")] = None,
+    vault: Annotated[Path | None, typer.Option(help="As for `borne fleet`.")] = None,
+    identity: Annotated[Path | None, typer.Option(help="As for `borne fleet vault`.")] = None,
+    who: Annotated[str | None, typer.Option(help="Store this name in the history.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The result as a JSON object.")] = False,
+    **given: Any,
 ) -> None:
-    """Write settings and secrets to a flashed node, read them back, and start it.
+    """Write settings and secrets to a node, read them back, and start it.
 
-    Passwords and keys come from a file, from BORNE_WIFI_PASSWORD, BORNE_MQTT_PASSWORD and BORNE_APP_KEY, or are
-    asked for.
+    With ASSET or --batch all comes from registry and vault, and the board is flashed where it has to be; broken off
+    anywhere, the same command goes on. Without, it comes from options. Passwords and keys come from a file, from
+    BORNE_WIFI_PASSWORD, BORNE_MQTT_PASSWORD and BORNE_APP_KEY, or are asked for.
     """
-    if link == "wifi" and (wifi_ssid is None or mqtt is None):
-        missing = "wifi-ssid" if wifi_ssid is None else "mqtt"
-        raise SettingError(f"{missing}: is missing: a node reports by Wi-Fi unless --link lorawan is given")
-    settings = _given(
-        kind=kind,
-        name=name,
-        place=place,
-        profile=profile,
-        link=link,
-        wifi_ssid=wifi_ssid,
-        ntp_host=ntp_host,
-        region=region,
-        fair_use_s=fair_use_s,
-        antenna_dbi=antenna_dbi,
-        bays=bays,
-        withheld_bays=None if withheld_bays is None else _numbers("withheld_bays", withheld_bays),
-        refractory_s=refractory_s,
-        depth_mm=depth_mm,
-        offset_mm=offset_mm,
-        **(broker(mqtt) if mqtt is not None else {}),
-        **_identity(link, dev_eui, join_eui),
-    )
+    if asset is None and not batch:
+        _by_options(_only(port), given, as_json)
+        return
+    from borne.cli import provision_fleet
+
+    bench = provision_fleet.bench(registry, vault, identity, who, options.at_hand(given), board, image, take)
+    if batch:
+        if asset is not None:
+            raise SettingError("batch: takes the next free assets of the list; leave ASSET out, or --batch")
+        provision_fleet.batch(bench, port, site, board, count, as_json)
+    else:
+        provision_fleet.one(bench, str(asset), port, wait, as_json)
+
+
+def _only(port: list[str] | None) -> str:
+    if not port or len(port) > 1:
+        raise SettingError("port: give one: --port")
+    return port[0]
+
+
+def _by_options(port: str, given: dict[str, Any], as_json: bool) -> None:
+    settings = options.settings(given)
     # Before anybody is asked for a password.
     check_settings(settings)
-    secrets = credentials.read_table(secrets_file) if secrets_file else {}
-    secrets |= _certificates(mqtt_ca, mqtt_cert, mqtt_key)
-    if link == "lorawan":
-        _app_key(secrets, app_key_file, new_app_key)
-    else:
-        _passwords(
-            secrets, wifi_open, wifi_password_file, bool(settings.get("mqtt_user")), mqtt_password_file
-        )
+    secrets = options.secrets(given, settings["link"], bool(settings.get("mqtt_user")))
     done = write(port, settings, secrets, None if as_json else _step)
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(done)))
         return
-    by_radio = f"; DevEUI {settings['dev_eui'].upper()}" if link == "lorawan" else ""
+    by_radio = f"; DevEUI {settings['dev_eui'].upper()}" if settings["link"] == "lorawan" else ""
     typer.echo(
         f"{done.port}: {done.kind} node {done.name} is provisioned; settings {done.digest[:8]}{by_radio}"
     )
-
-
-def _identity(link: str, dev_eui: str | None, join_eui: str | None) -> dict[str, Any]:
-    """The EUIs as settings; a LoRaWAN node without a DevEUI gets a new one."""
-    if dev_eui is None and link == "lorawan":
-        dev_eui = lorawan.new_dev_eui()
-    given = _given(dev_eui=dev_eui, join_eui=join_eui)
-    return {name: lorawan.eui(name, value) for name, value in given.items()}
-
-
-def _app_key(secrets: dict[str, bytes], file: Path | None, new: Path | None) -> None:
-    if new is None:
-        _password(secrets, "app_key", file, "give --new-app-key FILE for a new one")
-    elif file is not None or "app_key" in secrets:
-        raise SettingError("new_app_key: there is a key already: give one or the other")
-    else:
-        secrets["app_key"] = lorawan.new_app_key()
-        # Before the node has it: a key that only the node knows is of no use to anybody.
-        lorawan.keep(new, secrets["app_key"])
-
-
-def _passwords(
-    secrets: dict[str, bytes], wifi_open: bool, wifi: Path | None, user: bool, mqtt: Path | None
-) -> None:
-    if wifi_open:
-        secrets.pop("wifi_password", None)
-    else:
-        _password(secrets, "wifi_password", wifi, "give --wifi-open where it has none")
-    if user:
-        _password(secrets, "mqtt_password", mqtt, "give mqtt:// without a user")
-
-
-def _given(**settings: Any) -> dict[str, Any]:
-    return {name: value for name, value in settings.items() if value is not None}
-
-
-def _numbers(name: str, given: str) -> list[int]:
-    try:
-        return sorted({int(part) for part in given.split(",") if part.strip()})
-    except ValueError:
-        raise SettingError(f"{name}: {given!r} is no list of numbers such as 2,5") from None
-
-
-def broker(url: str) -> dict[str, Any]:
-    """The settings that a broker's URL stands for. Raises SettingError; a password in it is not repeated."""
-    try:
-        parts = urlsplit(url)
-        number = parts.port
-    except ValueError:
-        raise SettingError("mqtt: is no URL of the form mqtt://[USER@]HOST[:PORT]") from None
-    more = parts.path.strip("/") or parts.query or parts.fragment
-    if parts.scheme not in _PORTS or not parts.hostname or more:
-        raise SettingError("mqtt: is no URL of the form mqtt://[USER@]HOST[:PORT], or mqtts:// for TLS")
-    if parts.password is not None:
-        raise SettingError(
-            "mqtt: a password does not belong on a command line, where every user can read it: use "
-            "BORNE_MQTT_PASSWORD or --mqtt-password-file"
-        )
-    return {
-        "mqtt_host": parts.hostname,
-        "mqtt_port": number if number is not None else _PORTS[parts.scheme],
-        "mqtt_tls": parts.scheme == "mqtts",
-        "mqtt_user": unquote(parts.username or ""),
-    }
-
-
-def _certificates(ca: Path | None, cert: Path | None, key: Path | None) -> dict[str, bytes]:
-    given = {"mqtt_ca": ca, "mqtt_cert": cert, "mqtt_key": key}
-    return {
-        name: credentials.read_file(name, path, private=name == "mqtt_key")
-        for name, path in given.items()
-        if path is not None
-    }
-
-
-def _password(secrets: dict[str, bytes], name: str, file: Path | None, otherwise: str) -> None:
-    """File, secrets file, environment, prompt: the first that is there counts."""
-    variable = f"BORNE_{name.upper()}"
-    if file is not None:
-        secrets[name] = credentials.read_password(name, file)
-    elif name in secrets:
-        return
-    elif variable in os.environ:
-        secrets[name] = os.fsencode(os.environ[variable])
-    elif sys.stdin.isatty():
-        secrets[name] = typer.prompt(name.replace("_", " "), hide_input=True, err=True).encode()
-    else:
-        option = f"--{name.replace('_', '-')}-file"
-        raise SettingError(f"{name}: is missing: give {option}, set {variable}, or {otherwise}")
-    if not secrets[name]:
-        raise SettingError(f"{name}: is empty: {otherwise}")
 
 
 def _step(step: str) -> None:

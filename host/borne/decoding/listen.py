@@ -10,41 +10,26 @@ from dataclasses import dataclass
 from itertools import groupby
 from types import TracebackType
 from typing import Any, Literal
-from urllib.parse import SplitResult, unquote, urlsplit
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from rich.text import Text
 
+from borne.broker import PASSWORD_VARIABLE, Broker
 from borne.decoding.report import OVERFLOW, SUPPRESSED, Report, Value, decode
 from borne.decoding.table import Field
-from borne.errors import BrokerError, DecodeError, SettingError
+from borne.errors import BrokerError, DecodeError
 from borne_node.report.schema import LUX_BOUNDS
 
 UPLINKS = "borne/v1/+/up/+"
-PASSWORD_VARIABLE = "BORNE_MQTT_PASSWORD"
 
 # A broker next door answers in milliseconds, one over a mobile link in a few seconds.
 _CONNECT_S = 15.0
 _KEEP_ALIVE_S = 60
-_PORTS = {"mqtt": 1883, "mqtts": 8883}
 # How often a wait looks up, so that Ctrl-C is heard: a queue's get cannot be interrupted on Windows.
 _LOOK_UP_S = 0.5
 
 Mark = Literal["noised", "coarse", "suppressed", "unknown", "overflow", ""]
-
-
-@dataclass(frozen=True)
-class Broker:
-    """Where a broker is and as whom to log in. The password never stands in the URL and never in a repr."""
-
-    host: str
-    port: int
-    tls: bool = False
-    user: str = ""
-
-    def __str__(self) -> str:
-        return f"mqtt{'s' if self.tls else ''}://{self.host}:{self.port}"
 
 
 @dataclass(frozen=True)
@@ -65,28 +50,6 @@ class Shown:
     name: str
     text: str
     mark: Mark
-
-
-def broker(url: str) -> Broker:
-    """A Broker out of mqtt[s]://[user@]host[:port]. Raises SettingError; what it says holds no password."""
-    try:
-        parts = urlsplit(url if "://" in url else f"mqtt://{url}")
-        port = parts.port
-    except ValueError:
-        raise SettingError("mqtt: is no address of the form mqtt://USER@HOST:PORT") from None
-    if parts.password is not None:
-        raise SettingError(
-            f"mqtt: others on this computer can read a password in the address: set {PASSWORD_VARIABLE}"
-        )
-    if parts.scheme not in _PORTS or not parts.hostname or _has_more(parts):
-        raise SettingError("mqtt: is no address of the form mqtt://USER@HOST:PORT, or mqtts:// with TLS")
-    return Broker(
-        parts.hostname, port or _PORTS[parts.scheme], parts.scheme == "mqtts", unquote(parts.username or "")
-    )
-
-
-def _has_more(parts: SplitResult) -> bool:
-    return parts.path not in ("", "/") or bool(parts.query or parts.fragment)
 
 
 def listen(

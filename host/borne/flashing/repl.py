@@ -1,6 +1,6 @@
-"""The board's REPL, over mpremote's serial transport (MIT): get in, run code, move files safely.
+"""The board's REPL, over mpremote's transport or ampy's: get in, run code, move files safely.
 
-mpremote gives two primitives, "run this" and "what did it print"; here they get limits, one kind of error,
+They give two primitives, "run this" and "what did it print"; here they get limits, one kind of error,
 and file writes that a pulled cable cannot leave half done. Nothing that is sent is ever quoted in an error:
 it may be secret.
 """
@@ -12,43 +12,23 @@ import binascii
 import hashlib
 import json
 import struct
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Final, Self
 
 import serial
-from mpremote.transport import TransportError  # type: ignore[import-untyped]
-from mpremote.transport_serial import SerialTransport  # type: ignore[import-untyped]
 
-from borne.errors import NoAnswer, ReadBackError, ReplError
-from borne.flashing import node, ports
+from borne.errors import ReadBackError, ReplError
+from borne.flashing import links, node
+from borne.flashing.entering import BAUD, Entrance, Tell, last_line
+from borne.flashing.links import LinkError, Via
 
-# The ESP32's console speed after reset (ESP-IDF, CONFIG_ESP_CONSOLE_UART_BAUDRATE).
-BAUD: Final = 115200
-_BANNER: Final = b"raw REPL; CTRL-B to exit\r\n"
-_INTERRUPT: Final = b"\r\x03"
-_ENTER: Final = b"\r\x01"
-_SOFT_RESET: Final = b"\x04"
-_REBOOT: Final = b"soft reboot\r\n"
-# MicroPython's boot to the prompt takes 1.5 s at most on an ESP32.
-_BOOT_SECONDS: Final = 5
-_KNOCK_SECONDS: Final = 0.7
-# A node that runs is interrupted at once; one that boots takes up to 1.5 s to its boot window, which lasts 3
-# s.
-_KNOCKS: Final = 3
-_KNOCKS_AFTER_RESET: Final = 8
-_RESET_PULSE_SECONDS: Final = 0.1
-_POLL_SECONDS: Final = 0.02
-# Once a board answers, it works off what lies in its UART's 128-byte buffer within 12 ms.
-_QUIET_SECONDS: Final = 0.1
 _READ_SECONDS: Final = 2
 # The slowest thing that is asked of a node: LittleFS now and then compacts for 2 to 3 s.
 _RUN_SECONDS: Final = 10
 # 768 bytes are 1 KiB of base64: well inside the heap of a node whose application is loaded.
 _CHUNK: Final = 768
-_QUOTED: Final = 80
 
 _READ: Final = """\
 import binascii
@@ -86,22 +66,29 @@ class Repl:
     """A board's REPL in raw mode, as a context manager.
 
     `insist`: where it does not answer an interrupt, reset the board by its control lines and catch its boot
-    window. Entering raises PortError, NoAnswer (silence) or ReplError (it talks, but gives no prompt).
+    window. `wait`: seconds to wait where that does not help either, for somebody to press RESET or for the end
+    of its sleep; `tell` is told what to do. `via`: by which tool's protocol. Entering raises PortError, NoAnswer
+    (silence) or ReplError (it talks, but gives no prompt).
     """
 
-    def __init__(self, port: str, *, insist: bool = True) -> None:
+    def __init__(
+        self,
+        port: str,
+        *,
+        insist: bool = True,
+        wait: float = 0.0,
+        tell: Tell | None = None,
+        via: Via = "mpremote",
+    ) -> None:
         self.port = port
         self._insist = insist
+        self._wait = wait
+        self._tell = tell
+        self._via = via
         self._inside = False
 
     def __enter__(self) -> Self:
-        with ports.opening(self.port):
-            try:
-                self._transport = self._open()
-            except TransportError:
-                # mpremote keeps the reason to itself; asking again finds it, or finds it gone.
-                ports.diagnose(self.port)
-                self._transport = self._open()
+        self._transport = links.open_link(self._via, self.port, BAUD, _READ_SECONDS)
         try:
             with self._link():
                 self._enter()
@@ -126,7 +113,7 @@ class Repl:
         with self._link():
             output, trouble = self._transport.exec_raw(code, timeout=timeout)
         if trouble:
-            raise ReplError(f"{self.port}: the board says: {_last_line(trouble)}")
+            raise ReplError(f"{self.port}: the board says: {last_line(trouble)}")
         return bytes(output).decode(errors="replace").replace("\r\n", "\n")
 
     def read_file(self, path: str) -> bytes | None:
@@ -172,79 +159,12 @@ class Repl:
             self._transport.exec_raw_no_follow("import machine\nmachine.reset()")
         self._inside = False
 
-    def _open(self) -> SerialTransport:
-        return SerialTransport(self.port, baudrate=BAUD, timeout=_POLL_SECONDS)
-
     def _enter(self) -> None:
-        heard = self._knock(_KNOCKS)
-        if not self._inside and self._insist and self._pulse_reset():
-            heard += self._knock(_KNOCKS_AFTER_RESET)
-        if not self._inside:
-            raise self._refusal(heard)
-        self._soft_reset()
-        self._transport.in_raw_repl = True
-        self._transport.serial.timeout = _READ_SECONDS
-
-    def _knock(self, times: int) -> bytes:
-        """Interrupt and ask for the raw REPL; returns what was heard where it did not come."""
-        heard = b""
-        for turn in range(times):
-            self._transport.serial.write(_INTERRUPT + _ENTER)
-            answer = self._transport.read_until(
-                1, _BANNER, timeout=_KNOCK_SECONDS, timeout_overall=_KNOCK_SECONDS
-            )
-            if answer.endswith(_BANNER):
-                self._inside = True
-                if heard or turn:
-                    self._settle()
-                return b""
-            heard += answer
-        return heard
-
-    def _settle(self) -> None:
-        """Read what knocks sent while the board was deaf bring up late, then ask for one prompt and get that one."""
-        while self._transport.read_until(1, b"\x00", timeout=_QUIET_SECONDS, timeout_overall=_QUIET_SECONDS):
-            pass
-        self._transport.serial.write(_ENTER)
-        if not self._transport.read_until(1, _BANNER, timeout_overall=_KNOCK_SECONDS).endswith(_BANNER):
-            raise TransportError("no prompt")
-
-    def _soft_reset(self) -> None:
-        """A clean heap, timers stopped, and the filesystem mounted although a knock may have come amid the mounting.
-
-        In raw mode MicroPython then runs boot.py and not main.py (shared/runtime/pyexec.c, ports/esp32/main.c).
-        """
-        self._transport.serial.write(_SOFT_RESET)
-        for expected in (_REBOOT, _BANNER):
-            if not self._transport.read_until(1, expected, timeout_overall=_BOOT_SECONDS).endswith(expected):
-                raise TransportError("no prompt after the soft reset")
-
-    def _pulse_reset(self) -> bool:
-        """Pull EN low through RTS by the auto-reset circuit of ESP32 boards. False where no line leads there.
-
-        Source: ESP32-DevKitC V4 schematic, "Auto program": DTR released and RTS asserted pulls EN low.
-        """
-        if self.port.startswith("socket://"):
-            return False  # raw TCP carries no control lines
-        try:
-            self._transport.serial.dtr = False
-            self._transport.serial.rts = True
-            time.sleep(_RESET_PULSE_SECONDS)
-            self._transport.serial.rts = False
-        except OSError:
-            return False  # a pty has none either (ENOTTY)
-        return True
-
-    def _refusal(self, heard: bytes) -> NoAnswer | ReplError:
-        remedy = "press RESET on the board and run the command again within 3 s"
-        if not heard:
-            return NoAnswer(f"{self.port}: nothing answers; is the board powered and awake? {remedy}")
-        if sum(byte > 126 for byte in heard) * 4 > len(heard):
-            return ReplError(f"{self.port}: what comes is no text: not {BAUD} baud, or a loose cable")
-        return ReplError(
-            f"{self.port}: the board talks but gives no prompt: its program cannot be interrupted; {remedy}, "
-            f"or flash it again (it said last: {_last_line(heard)!r})"
+        Entrance(self._transport.serial, self.port).enter(
+            insist=self._insist, wait=self._wait, tell=self._tell
         )
+        self._inside = True
+        self._transport.serial.timeout = _READ_SECONDS
 
     def _close(self) -> None:
         try:
@@ -256,13 +176,9 @@ class Repl:
     def _link(self) -> Iterator[None]:
         """Every failure of line or protocol as a ReplError."""
         try:
-            yield
+            with links.protocol():
+                yield
         except (serial.SerialException, OSError) as error:
             raise ReplError(f"{self.port}: the link broke: check the cable and try again") from error
-        except (TransportError, struct.error) as error:
+        except (LinkError, struct.error) as error:
             raise ReplError(f"{self.port}: the board stopped answering; press RESET and try again") from error
-
-
-def _last_line(raw: bytes) -> str:
-    lines = raw.decode(errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")[:_QUOTED]

@@ -43,13 +43,17 @@ def prepare(settings: Mapping[str, Any], given: Mapping[str, bytes]) -> dict[str
         if name not in SECRETS:
             raise SettingError(unknown(name, SECRETS))
         if value:
-            prepared[name] = _FORMS[name](value)
-            if len(prepared[name]) > BLOB_MAX:
-                raise SettingError(
-                    f"{name}: has {len(prepared[name])} bytes; the node keeps at most {BLOB_MAX}"
-                )
+            prepared[name] = form(name, value)
     _check_together(settings, prepared)
     return prepared
+
+
+def form(name: str, value: bytes) -> bytes:
+    """One secret as the node stores it. Raises SettingError."""
+    formed = _FORMS[name](value)
+    if len(formed) > BLOB_MAX:
+        raise SettingError(f"{name}: has {len(formed)} bytes; the node keeps at most {BLOB_MAX}")
+    return formed
 
 
 def _check_together(settings: Mapping[str, Any], secrets: Mapping[str, bytes]) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
+
+# What MQTT topics cannot hold (borne_node.settings, `name`).
+_UNSAFE: Final = re.compile(r"[/+#\0\s]+")
 
 
 @dataclass(frozen=True)
@@ -29,13 +33,19 @@ class Asset:
     longitude: float | None = None
     settings: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
+    @property
+    def node_name(self) -> str:
+        """The name of its nodes: the asset's number, with a dash for what an MQTT topic cannot hold."""
+        return _UNSAFE.sub("-", self.asset)
+
 
 @dataclass(frozen=True)
 class Node:
     """A board that stands, or shall stand, at an asset. EUIs are 16 lower-case digits, most significant first.
 
     `name` is the node's name in settings and MQTT topics. `state` is where it stands: planned, flashed, provisioned,
-    joined, seen or retired. A node by Wi-Fi has no EUIs.
+    joined, seen or retired. A node by Wi-Fi has no EUIs. `key` names the vault's record of its key: the AppKey by
+    LoRaWAN, the broker's password by Wi-Fi.
     """
 
     asset: Asset
@@ -43,3 +53,4 @@ class Node:
     dev_eui: str | None = None
     join_eui: str | None = None
     state: str = "planned"
+    key: str | None = None

@@ -11,7 +11,7 @@ import base64
 import hashlib
 import json
 import secrets as entropy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -37,7 +37,7 @@ _secret_key: Callable[[str, str], str] = node_secrets.secret_key
 
 _NONCE_BYTES: Final = 16
 
-# Runs on the node. p: store or, without a value, remove; d: what a blob hashes to behind a nonce, or nothing.
+# Runs on the node. p: store or, without a value, remove; c: copy; d: what a blob hashes to behind a nonce, or nothing.
 _HELPERS: Final = f"""\
 import esp32,hashlib,binascii
 n=esp32.NVS({NVS_NAMESPACE!r})
@@ -47,6 +47,9 @@ def p(k,v=None):
   return
  try:n.erase_key(k)
  except OSError:pass
+def c(k,t):
+ b=bytearray({credentials.BLOB_MAX})
+ n.set_blob(t,memoryview(b)[:n.get_blob(k,b)])
 def d(k,s):
  b=bytearray({credentials.BLOB_MAX})
  try:c=n.get_blob(k,b)
@@ -126,28 +129,75 @@ def provision(
     tell = progress or (lambda step: None)
     complete, prepared = check(settings, secrets)
     tell("connect")
-    with Repl(port) as board, _running_again(board):
-        version = _firmware(board)
-        if complete["link"] == "lorawan":
-            _check_radio(board, complete["region"])
-        old = _slot_in_use(board)
-        complete["slot"] = _other(old) if old else SLOTS[0]
-        tell("secrets")
-        _write_secrets(board, prepared, complete["slot"])
-        _compare_secrets(board, prepared, complete["slot"])
-        tell("settings")
-        raw = _canonical(complete)
-        _switch(board, raw)
-        _write_secrets(board, {}, _other(complete["slot"]))
+    with Repl(port) as board, running_again(board):
+        done = write(board, complete, prepared, progress=tell)
         if restart:
             tell("restart")
             board.reset()
+    return done
+
+
+def write(
+    board: Repl,
+    complete: Mapping[str, Any],
+    prepared: Mapping[str, bytes],
+    kept: Collection[str] = (),
+    progress: Progress | None = None,
+) -> Provisioned:
+    """What `provision` does at a prompt that is open: all or nothing, read back. The node is not restarted.
+
+    `complete` and `prepared` as `check` gives them; `kept` are secrets that the node has and keeps, by being copied on
+    the node itself. Raises SettingError, ReplError, ReadBackError.
+    """
+    tell = progress or (lambda step: None)
+    version = _firmware(board)
+    if complete["link"] == "lorawan":
+        _check_radio(board, complete["region"])
+    old = slot_in_use(board)
+    chosen = dict(complete, slot=_other(old) if old else SLOTS[0])
+    tell("secrets")
+    _write_secrets(board, prepared, chosen["slot"], kept)
+    _compare_secrets(board, prepared, chosen["slot"], kept)
+    tell("settings")
+    raw = _canonical(chosen)
+    _switch(board, raw)
+    _write_secrets(board, {}, _other(chosen["slot"]))
     digest = hashlib.sha256(raw).hexdigest()
-    return Provisioned(port, complete["name"], complete["kind"], version, complete["slot"], digest)
+    return Provisioned(board.port, chosen["name"], chosen["kind"], version, chosen["slot"], digest)
+
+
+def canonical(complete: Mapping[str, Any], slot: str) -> bytes:
+    """The settings file as `write` writes it into a slot."""
+    return _canonical(dict(complete, slot=slot))
+
+
+def helpers(board: Repl) -> None:
+    """What the functions below need on the node."""
+    board.run(_HELPERS)
+
+
+def print_of(board: Repl, name: str, slot: str, nonce: bytes) -> str | None:
+    """SHA-256 (hex) of `nonce` and a secret that the node has in a slot, None where it has none there.
+
+    `helpers` must have run in this session.
+    """
+    answer = board.run(f"d({_secret_key(name, slot)!r},{_base64(nonce)!r})").strip()
+    return None if answer == "-" else answer
+
+
+def has(board: Repl, name: str, slot: str) -> bool:
+    """Whether the node has a secret of that name in a slot, whatever it is."""
+    return print_of(board, name, slot, entropy.token_bytes(_NONCE_BYTES)) is not None
+
+
+def holds(board: Repl, name: str, slot: str, secret: bytes) -> bool:
+    """Whether the node has this secret in a slot; it does not travel over the line."""
+    nonce = entropy.token_bytes(_NONCE_BYTES)
+    return print_of(board, name, slot, nonce) == hashlib.sha256(nonce + secret).hexdigest()
 
 
 @contextmanager
-def _running_again(board: Repl) -> Iterator[None]:
+def running_again(board: Repl) -> Iterator[None]:
     """A node that could not be provisioned goes on with what it had, instead of standing at its prompt."""
     try:
         yield
@@ -200,7 +250,7 @@ def _check_radio(board: Repl, region: str) -> None:
         )
 
 
-def _slot_in_use(board: Repl) -> str | None:
+def slot_in_use(board: Repl) -> str | None:
     """The slot that the settings on the node name, None where there are no valid ones."""
     raw = board.read_file(FILE)
     try:
@@ -210,28 +260,34 @@ def _slot_in_use(board: Repl) -> str | None:
     return slot if slot in SLOTS else None
 
 
-def _write_secrets(board: Repl, secrets: Mapping[str, bytes], slot: str) -> None:
-    """Make a slot hold exactly these.
+def _write_secrets(board: Repl, secrets: Mapping[str, bytes], slot: str, kept: Collection[str] = ()) -> None:
+    """Make a slot hold exactly these, and those of the other slot that are `kept`.
 
     NVS marks what is removed as erased; its page is blanked when it is next reused.
     """
-    board.run(_HELPERS)
+    helpers(board)
     for name in SECRETS:
         key = _secret_key(name, slot)
         if name in secrets:
             board.run(f"p({key!r},{_base64(secrets[name])!r})")
+        elif name in kept:
+            board.run(f"c({_secret_key(name, _other(slot))!r},{key!r})")
         else:
             board.run(f"p({key!r})")
     board.run("n.commit()")
 
 
-def _compare_secrets(board: Repl, secrets: Mapping[str, bytes], slot: str) -> None:
+def _compare_secrets(
+    board: Repl, secrets: Mapping[str, bytes], slot: str, kept: Collection[str] = ()
+) -> None:
     """Compare by a salted hash that the node computes, so that no secret travels back over the line."""
     for name in SECRETS:
         nonce = entropy.token_bytes(_NONCE_BYTES)
-        answer = board.run(f"d({_secret_key(name, slot)!r},{_base64(nonce)!r})").strip()
-        expected = hashlib.sha256(nonce + secrets[name]).hexdigest() if name in secrets else "-"
-        if answer != expected:
+        if name in secrets:
+            expected: str | None = hashlib.sha256(nonce + secrets[name]).hexdigest()
+        else:
+            expected = print_of(board, name, _other(slot), nonce) if name in kept else None
+        if print_of(board, name, slot, nonce) != expected:
             raise ReadBackError(
                 f"{board.port}: {name} on the node is not what was written; its old configuration stands"
             )

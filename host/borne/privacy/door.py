@@ -16,7 +16,8 @@ _ANYTHING = ("",)
 
 # Room -> prefixes of what it may import of the node. Rooms are folders; a file at the top is its own room.
 ROOMS: dict[str, tuple[str, ...]] = {
-    "sense": ("sense", "chips", "compat", "errors"),
+    "sense": ("sense", "chips", "sensors", "sealed", "compat", "errors"),
+    "sensors": (),
     "chips": ("chips", "compat", "errors"),
     "privacy": ("privacy", "report.schema", "sealed", "compat", "errors", "RELEASED"),
     "report": ("report", "compat"),
@@ -26,13 +27,29 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "app": _ANYTHING,
     "commands": ("health", "settings", "errors", "report"),
     "health": ("power", "privacy.policy", "report", "__version__"),
-    "hardware": ("clock", "errors", "records", "secrets", "chips.sx126x", "chips.sx127x", "__version__"),
-    "settings": ("errors", "secrets"),
+    "hardware": (
+        "clock",
+        "errors",
+        "records",
+        "secrets",
+        "chips.axp192",
+        "chips.lora",
+        "chips.sx126x",
+        "chips.sx127x",
+        "__version__",
+    ),
+    "settings": ("errors", "secrets", "sensors"),
     "sealed": ("errors",),
     "clock": ("RELEASED", "compat"),
+    "selftest": ("sense", "sensors", "power", "secrets", "settings", "errors"),
     "main": _ANYTHING,
 }
 _NEVER = {"random", "urandom", "logging"}
+# Imports by a computed name: where, and with what a name that is given to `load` begins.
+_COMPUTED = {("sense/__init__.py", "load")}
+_LOADED = ("chips.", "sense.")
+# What a host starts at the prompt, on the bench: it prints what it finds, and no wake knows it.
+_BENCH = {"sense.probe": (), "selftest": ("sense.probe",)}
 
 # What only some may do, by the name that is called or used: {name: {(file, function)}}.
 ONLY = {
@@ -47,6 +64,8 @@ ONLY = {
         ("app.py", "after_crash"),
         ("commands.py", "obey"),
         ("post.py", "_put_off"),
+        ("sense/probe.py", "say"),
+        ("selftest.py", "_say"),
         ("hardware.py", "host_is_waiting"),
         ("hardware.py", "stay"),
     },
@@ -135,10 +154,19 @@ class _File:
                 continue
             inner = name.removeprefix(PACKAGE + ".")
             allowed = ROOMS.get(self.room, ())
+            if inner in _BENCH and inner not in _BENCH.get(self.room, ()):
+                yield "imports the bench tool"
             if not any(inner == one or inner.startswith(one + ".") or not one for one in allowed):
                 yield f"{self.room} imports {inner}"
-        if isinstance(node, ast.Call) and _called(node) == "__import__" and self.room != "link":
+        if not isinstance(node, ast.Call):
+            return
+        computed = _called(node) == "__import__" and self.room != "link"
+        if computed and (self.name, self.scope[node]) not in _COMPUTED:
             yield "imports by a computed name"
+        if _called(node) == "load" and self.room == "sense":
+            name = _beginning(node.args[0])
+            if not name.startswith(_LOADED) or name in _BENCH:
+                yield f"loads {name or 'a computed name'}"
 
     def _names(self, node: ast.AST) -> Iterator[str]:
         name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
@@ -166,6 +194,8 @@ class _File:
         if len(node.args) != 1 or node.keywords:
             yield "prints more than one text"
             return
+        if self.name.removesuffix(".py").replace("/", ".") in _BENCH:
+            return
         for name in _loaded(node.args[0]):
             if name not in _PRINTED:
                 yield f"prints {name}"
@@ -190,9 +220,8 @@ class _File:
         """A fault of a sensor carries two fixed texts: its text is printed and its reason is sent."""
         if isinstance(node, ast.Call) and _called(node) == "SensorFault":
             for argument in node.args:
-                for name in _loaded(argument, outside_tests=True):
-                    if not (name.isupper() or name in ("name", "_name", "magnetometer", "self", "a02yyuw")):
-                        yield f"a SensorFault carries {name}"
+                if not _fixed(argument):
+                    yield f"a SensorFault carries {', '.join(_loaded(argument)) or 'a computed text'}"
 
     def _hands_on(self, node: ast.AST) -> Iterator[str]:
         if self.name != "app.py" or not isinstance(node, ast.FunctionDef):
@@ -229,15 +258,28 @@ def _called(node: ast.Call) -> str:
     return node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
 
 
-def _loaded(node: ast.AST, outside_tests: bool = False) -> Iterator[str]:
-    """Names and attributes whose value becomes part of the expression's; conditions decide, but do not enter."""
-    if outside_tests and isinstance(node, ast.IfExp):
-        yield from _loaded(node.body, True)
-        yield from _loaded(node.orelse, True)
-        return
+def _loaded(node: ast.AST) -> Iterator[str]:
+    """Names and attributes in an expression."""
     if isinstance(node, ast.Name):
         yield node.id
     if isinstance(node, ast.Attribute):
         yield node.attr
     for child in ast.iter_child_nodes(node):
-        yield from _loaded(child, outside_tests)
+        yield from _loaded(child)
+
+
+def _fixed(node: ast.AST) -> bool:
+    """Whether an expression can only be one of the texts written in the source: a constant, a driver's name, or a
+    choice of such; the condition decides, but does not enter."""
+    if isinstance(node, ast.IfExp):
+        return _fixed(node.body) and _fixed(node.orelse)
+    if isinstance(node, ast.Attribute):
+        return node.attr in ("name", "_name", "NAME")
+    return isinstance(node, ast.Constant) or (isinstance(node, ast.Name) and node.id == "NAME")
+
+
+def _beginning(node: ast.AST) -> str:
+    """The constant text with which a sum of texts begins."""
+    while isinstance(node, ast.BinOp):
+        node = node.left
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""

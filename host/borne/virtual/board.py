@@ -184,7 +184,8 @@ class VirtualBoard(Calls):
         if self.state == "invalid":
             self._print_invalid()
         if self._life is not None:
-            self._life.write(data)
+            # While the chip boots nobody looks at its UART; here a Ctrl-C would kill a process that just starts.
+            self._life.write(data if self._greeted else data.replace(b"\x03", b""))
             self._input_waits = True
             if self._held is not None and self._held_until_input:
                 self._held = (self._held[0], ops.OK, b"\xff")

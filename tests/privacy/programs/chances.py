@@ -30,7 +30,7 @@ def broken(source):
     told = 0
     for street in (
         Street("parking", "zone", cars(1, 1, 0, 0), bays=4),
-        Street("light", "light", lambda now: Light(7, 40)),
+        Street("light", "light", lambda now: Light(7, 40, None, None, None)),
     ):
         street.entropy.broken = source
         for reboot in range(3):

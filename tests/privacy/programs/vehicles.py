@@ -25,13 +25,21 @@ class OneBay:
         self.clock = FakeClock(start)
         chip = QMC5883L(lambda t: self.field, seed=number)
         self.sensor = parking.build(_SETTINGS, FakeBoard(self.clock, FakeI2C([chip], self.clock)))
-        self.sensor.read(start)
+        self.start = start
+        self._learn()
         store = FakeStore()
         drbg = Drbg(Entropy(number), store)
         drbg.reseed(start)
         self.row = policy.row("parking", "zone")
         self.gate = Gate(self.row, _SETTINGS, drbg, Ledger(store))
-        self.start = start
+
+    def _learn(self):
+        """A bay is judged by its empty field once that came back; before, by how strange a car's is."""
+        car = tuple(earth + 20.0 for earth in EARTH)
+        for self.field in (EARTH, car, EARTH):
+            reading = self.sensor.read(self.start)
+        if reading != ((0,), (100,)):
+            raise ValueError("not learned")
 
     def window(self, field):
         """A car stands there for a window; the frames that left meanwhile, which are of the window before."""

@@ -47,4 +47,4 @@ def _zone(gate, row, count, start, end):
 
 def _light(gate, row, count, start, end):
     # Read when the frame of the hour leaves: the triggers are those since the last reading.
-    return gate.add(Light(7, count), end + row.jitter_s)
+    return gate.add(Light(7, count, None, None, None), end + row.jitter_s)

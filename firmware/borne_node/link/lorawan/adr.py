@@ -17,17 +17,13 @@ _GIVE_UP = const(64)  # uplinks at the lowest rate and full power without a word
 
 
 class Adr:
-    """`silent`: uplinks since the last downlink. `floor`: of these, those sent when no step was left.
-
-    `changed` is set when a step changed what RTC memory does not hold.
-    """
+    """`silent`: uplinks since the last downlink. `floor`: of these, those sent when no step was left."""
 
     def __init__(self, session):
         self._session = session
         self.silent = 0
         self.misses = 0
         self.floor = 0
-        self.changed = False
 
     def heard(self):
         self.silent = self.misses = self.floor = 0
@@ -85,6 +81,6 @@ class Adr:
         else:
             # The last step of the specification: all default channels, each uplink once.
             mask = session.channels.mask | session.channels.defaults()
-            self.changed = self.changed or mask != session.channels.mask or session.transmissions != 1
+            session.changed = session.changed or mask != session.channels.mask or session.transmissions != 1
             session.channels.mask = mask
             session.transmissions = 1

@@ -4,15 +4,17 @@ All waiting of the stack is here, and goes through the clock that was handed in.
 (`borne_node.chips.lora.Radio`).
 """
 
-from borne_node.chips.lora import airtime_us, symbol_us
+from borne_node.chips.lora import LONGEST, airtime_us, symbol_us
 from borne_node.compat import const, ticks_add, ticks_diff
 from borne_node.errors import LinkDown
-from borne_node.link.lorawan import frames
-from borne_node.link.lorawan.windows import window
 
 _READY_MS = const(20)  # before a window: time to set the radio up
 _GRACE_MS = const(1000)  # over the computed end of a frame until the radio is taken as dead
 _POLL_MS = const(1)
+_NEEDED = const(6)  # symbols: what an SX127x or SX126x needs to detect a preamble, with one to spare
+_MOST = const(248)  # symbols: the most that an SX126x can be told (datasheet Rev. 2.1, 13.4.9)
+# The end of the uplink is seen by polling once a millisecond, and ticks are whole ones.
+_TICK_US = const(2000)
 
 
 class NotBefore(LinkDown):
@@ -122,7 +124,7 @@ class Air:
         radio.configure(frequency, sf, bandwidth, inverted=True)
         self._sleep_until(opens)
         radio.start_receive(symbols)
-        longest = airtime_us(sf, bandwidth, frames.LONGEST) + symbols * symbol_us(sf, bandwidth)
+        longest = airtime_us(sf, bandwidth, LONGEST) + symbols * symbol_us(sf, bandwidth)
         limit = ticks_add(clock.ticks_ms(), longest // 1000 + _GRACE_MS)
         while True:
             packet = radio.poll_receive()
@@ -136,3 +138,19 @@ class Air:
         left = ticks_diff(ticks, self._clock.ticks_ms())
         if left > 0:
             self._clock.sleep_ms(left)
+
+
+def window(sf, bandwidth, delay_ms, error_ppm, start_ms=0):
+    """(ms from the nominal opening, symbols) of a window `delay_ms` after the end of the uplink.
+
+    The rule is LoRaMac-node's RegionCommonComputeRxWindowParameters: six symbols of the eight of the preamble must
+    fall into the window however early or late the two clocks are.
+
+    `error_ppm` is the error of the node's clock; `start_ms` what the radio takes from the command to listening.
+    """
+    symbol = symbol_us(sf, bandwidth)
+    error = _TICK_US + delay_ms * error_ppm // 1000
+    symbols = max(_NEEDED, -(-((2 * _NEEDED - 8) * symbol + 2 * error) // symbol))
+    symbols = min(symbols, _MOST)
+    opening = 4 * symbol - symbols * symbol // 2
+    return opening // 1000 - start_ms, symbols

@@ -82,3 +82,14 @@ def _unpack(widths, raw):
         values.append(number & ((1 << width) - 1))
         number >>= width
     return tuple(values)
+
+
+def whole(stream, room):
+    """As many whole answers of `stream` as `room` bytes hold."""
+    end = 0
+    while end < len(stream):
+        after = end + 1 + sum(UPLINK[stream[end]]) // 8
+        if after > room:
+            break
+        end = after
+    return stream[:end]

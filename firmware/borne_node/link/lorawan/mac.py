@@ -1,6 +1,7 @@
 """The LoRaWAN 1.0.4 class A MAC (TS001-1.0.4): join, send, receive windows.
 
-It does one thing at a time and waits through the clock it was given.
+It does one thing at a time and waits through the clock it was given. What it needs for a moment only (joining, the
+bytes of a frame, the network's commands) is loaded for that moment and let go of (steps.py).
 """
 
 import struct
@@ -8,14 +9,19 @@ from collections import namedtuple
 
 from borne_node.compat import const
 from borne_node.errors import LinkDown, LinkRefused, PayloadTooLong
-from borne_node.link.lorawan import commands, frames
 from borne_node.link.lorawan.adr import Adr
 from borne_node.link.lorawan.air import Air, NotBefore
-from borne_node.link.lorawan.crypto import Key
+from borne_node.link.lorawan.answers import DEVICE_TIME, LINK_CHECK, Answers
 from borne_node.link.lorawan.duty import DutyCycle
-from borne_node.link.lorawan.requests import Requests
 from borne_node.link.lorawan.session import BLOCK, VOLATILE, Session
+from borne_node.steps import step
 
+_ADR = const(0x80)  # FCtrl: TS001-1.0.4, 4.3.1
+_ADR_ACK_REQ = const(0x40)
+_ACK = const(0x20)
+_PENDING = const(0x10)
+_SHORTEST = const(12)  # bytes of a data frame: MHDR, FHDR, MIC
+_OVERHEAD = const(13)  # of a data frame with FPort and without FOpts
 _FOPTS = const(15)
 _LAST_PORT = const(223)  # 224 is the test protocol's, the others above are reserved
 _FOLLOW_UPS = const(2)  # empty uplinks in a row to fetch what is pending or to acknowledge
@@ -57,12 +63,13 @@ class Mac:
         self._adaptive = adr
         self._inbox = []
         self._owed = self._more = False
-        self.time = None
+        self._battery = battery
+        self.time = self.link = None
         # A session by personalization starts in the middle: OTAA starts at the rate of its join.
         rates = plan.join_rates
         self.session = Session(plan, store, owner, rates[0 if plan.fixed else len(rates) // 2])
         self.adr = Adr(self.session)
-        self.requests = Requests(self.session, battery)
+        self.answers = Answers()
         kept = rtc.read(VOLATILE) or b""
         size = struct.calcsize(_KEPT) + 1
         tail = size + kept[size - 1] if len(kept) >= size else 0
@@ -70,14 +77,9 @@ class Mac:
         self._air = Air(plan, radio, clock, entropy, self.duty, gain, error_ppm)
         self._joins = (0, 0, 0)
         self._cold = not tail
-        if self.session.load():
-            self._take_keys()
+        self.session.load()
         if tail:
             self._resume(kept[: size - 1], kept[size:tail])
-
-    def _take_keys(self):
-        self._network = Key(self._aes, self.session.keys[:16])
-        self._application = Key(self._aes, self.session.keys[16:])
 
     # What survives deep sleep
 
@@ -96,7 +98,9 @@ class Mac:
             self.adr.silent, self.adr.misses, self.adr.floor = silent, misses, floor
             self._owed, self._more = bool(flags & 1), bool(flags & 2)
             session.channels.used = int.from_bytes(used, "little")
-            self.requests.restore(answers)
+            if answers:
+                self.answers.sticky = answers[1 : 1 + answers[0]]
+                self.answers.once = answers[1 + answers[0] :]
             if down and (session.down is None or down - 1 > session.down):
                 session.down = down - 1
 
@@ -104,7 +108,8 @@ class Mac:
         """Write what must survive a deep sleep; done before every frame that leaves."""
         session = self.session
         joined = session.address is not None
-        answers = self.requests.state()
+        sticky = self.answers.sticky
+        answers = bytes((len(sticky),)) + sticky + self.answers.once
         kept = struct.pack(
             _KEPT,
             session.tag if joined else 0,
@@ -134,16 +139,16 @@ class Mac:
             return
         self.session.reset()
         self.session.start(address, network, application)
-        self._take_keys()
         self.session.save()
         self.session.load_counts()
 
+    @step
     def join(self, join_eui, dev_eui, key):
         """One join request and its windows. True when a session was made; the old one stays until then.
 
         Raises NotBefore, and LinkRefused once all DevNonces are used up.
         """
-        # Loaded for this only: a node joins once and sends for years.
+        from borne_node.link.lorawan.crypto import Key
         from borne_node.link.lorawan.join import Joins
 
         joins = Joins(self._plan, self._air, self._clock, self._joins)
@@ -157,9 +162,8 @@ class Mac:
         joined = joins.request(self.session, Key(self._aes, key), join_eui, dev_eui, keep)
         self._joins = joins.memory
         if joined:
-            self._take_keys()
             self.adr.heard()
-            self.requests.restore(b"\0")
+            self.answers.sticky = self.answers.once = b""
             self._owed = self._more = False
         self.keep()
         return joined
@@ -169,7 +173,7 @@ class Mac:
     def room(self):
         """Most bytes that the next uplink can carry for the application, the answers owed counted."""
         room = self._most()
-        owed = len(self.requests.owed())
+        owed = len(self.answers.sticky) + len(self.answers.once)
         return max(0, room - owed) if owed <= _FOPTS else room
 
     def rate(self):
@@ -189,7 +193,7 @@ class Mac:
         if len(payload) > self._most():
             raise PayloadTooLong("%d bytes, room for %d" % (len(payload), self._most()))
         if self._adaptive and self.adr.wants_probe():
-            self.requests.ask(commands.LINK_CHECK)
+            self.answers.ask(LINK_CHECK)
         acknowledged = self._exchange(port, payload, confirmed)
         if confirmed and not acknowledged:
             raise LinkDown("no acknowledgement")
@@ -205,7 +209,7 @@ class Mac:
 
     def ask_time(self):
         """Put a DeviceTimeReq into the next uplink; `time` is then (unix seconds, 1/256 s, ticks_ms)."""
-        self.requests.ask(commands.DEVICE_TIME)
+        self.answers.ask(DEVICE_TIME)
 
     def _rate(self):
         """The data rate of the session, or the nearest that enabled channels and dwell time allow."""
@@ -223,26 +227,12 @@ class Mac:
 
     def _options(self, length):
         """What goes into FOpts beside `length` bytes; None where the answers owed do not fit."""
-        room = min(_FOPTS, self._most() - length)
-        for stream in (self.requests.pending(), self.requests.owed()):
-            if len(stream) <= room:
-                return stream
-        return None
-
-    def _whole_answers(self):
-        """As many whole answers as one frame on port 0 holds; the network asks again for the others."""
-        whole = b""
-        for command, values in commands.parse(commands.UPLINK, self.requests.pending()):
-            answer = commands.pack(commands.UPLINK, command, *values)
-            if len(whole) + len(answer) > self._most():
-                break
-            whole += answer
-        return whole
+        return self.answers.fitting(min(_FOPTS, self._most() - length))
 
     def _exchange(self, port, payload, confirmed):
         self._spread()
         if self._options(len(payload)) is None:
-            self._uplink(0, self._whole_answers(), False)
+            self._uplink(0, self._whole(), False)
         acknowledged = self._uplink(port, payload, confirmed)
         for _ in range(_FOLLOW_UPS):
             if self._owed or self._more:
@@ -257,18 +247,16 @@ class Mac:
         session = self.session
         rate = self._rate()
         options = b"" if port == 0 else self._options(len(payload)) or b""
-        index = self._air.choose(session.channels, rate, frames.OVERHEAD + len(options) + len(payload))
+        index = self._air.choose(session.channels, rate, _OVERHEAD + len(options) + len(payload))
         count = session.take_count()
         if count is None:
             session.address = None
             raise LinkRefused("all frame counters are used up: join again")
-        control = frames.ACK if self._owed else 0
+        control = _ACK if self._owed else 0
         if self._adaptive:
-            control |= frames.ADR | (frames.ADR_ACK_REQ if self.adr.request else 0)
-        data = frames.Data(False, confirmed, session.address, control, count, options, port, payload)
-        frame = frames.build(self._network, self._application, data)
-        stream = payload if port == 0 else options
-        asked = (self.requests.sent(stream) if stream else False) or confirmed
+            control |= _ADR | (_ADR_ACK_REQ if self.adr.request else 0)
+        frame = self._sealed(confirmed, control, count, options, port, payload)
+        asked = self.answers.sent(options if port else payload or options) or confirmed
         self._owed = self._more = False
         reply = self._repeat(frame, index, rate, confirmed)
         if reply is None and self._adaptive:
@@ -276,7 +264,7 @@ class Mac:
             if asked:
                 self.adr.unanswered()
         self._settle()
-        return bool(reply and reply.control & frames.ACK)
+        return bool(reply and reply.control & _ACK)
 
     def _repeat(self, frame, index, rate, confirmed):
         reply = None
@@ -290,7 +278,7 @@ class Mac:
                     break
             ended = self._transmit(index, rate, frame)
             reply = self._data_windows(ended, index, rate) or reply
-            if reply and (not confirmed or reply.control & frames.ACK):
+            if reply and (not confirmed or reply.control & _ACK):
                 break
         return reply
 
@@ -301,8 +289,8 @@ class Mac:
 
     def _settle(self):
         # A setting of the network's is on flash before the uplink that confirms it.
-        if self.requests.changed or self.adr.changed:
-            self.requests.changed = self.adr.changed = False
+        if self.session.changed:
+            self.session.changed = False
             self.session.save_counts(self.session.reserved)
             self.session.save()
         self.keep()
@@ -327,32 +315,70 @@ class Mac:
         session = self.session
         frame = packet.payload
         # The longest MACPayload of the rate; the dwell time does not count here (RP002-1.0.4).
-        if len(frame) > self._plan.sizes[rate] + frames.OVERHEAD:
+        if not _SHORTEST <= len(frame) <= self._plan.sizes[rate] + _OVERHEAD:
             return None
-        head = frames.parse(frame)
-        if head is None or not head.down or head.address != session.address:
+        if int.from_bytes(frame[1:5], "little") != session.address:
             return None
-        count = frames.next_count(session.down, head.count)
-        if count > 0xFFFFFFFF:
-            return None
-        data = frames.open_data(self._network, self._application, frame, count)
+        data = self._opened(frame)
         if data is None:
             return None
-        session.down = count
+        session.down = data.count
         self.adr.heard()
-        self.requests.heard()
+        self.answers.sticky = b""
         self._owed = data.confirmed
-        self._more = bool(data.control & frames.PENDING)
-        self.requests.carry_out(data.options if data.port else data.options + data.payload, packet.snr)
-        if self.requests.gps:
-            self.time = self.requests.gps + (ended,)
-            self.requests.gps = None
+        self._more = bool(data.control & _PENDING)
+        stream = data.options if data.port else data.options + data.payload
+        if stream:
+            self._carry_out(stream, packet.snr, ended)
         if data.port and data.port <= _LAST_PORT:
             # On flash before it is obeyed: after a power cut the same command must not be obeyed again.
             session.save_counts(session.reserved)
             if len(self._inbox) < _INBOX:
                 self._inbox.append(Downlink(data.port, data.payload))
         return data
+
+    # Loaded for the moment
+
+    def _keys(self):
+        from borne_node.link.lorawan.crypto import Key
+
+        return [Key(self._aes, one) for one in (self.session.keys[:16], self.session.keys[16:])]
+
+    @step
+    def _sealed(self, confirmed, control, count, options, port, payload):
+        """The bytes of an uplink."""
+        from borne_node.link.lorawan import frames
+
+        data = frames.Data(False, confirmed, self.session.address, control, count, options, port, payload)
+        return frames.build(*self._keys(), data)
+
+    @step
+    def _opened(self, frame):
+        """The Data of a downlink that is well-formed, new and signed with our key, or None."""
+        from borne_node.link.lorawan import frames
+
+        head = frames.parse(frame)
+        if head is None or not head.down:
+            return None
+        count = frames.next_count(self.session.down, head.count)
+        return frames.open_data(*self._keys(), frame, count) if count <= 0xFFFFFFFF else None
+
+    @step
+    def _whole(self):
+        """As many whole answers as one frame on port 0 holds; the network asks again for the others."""
+        from borne_node.link.lorawan import commands
+
+        return commands.whole(self.answers.sticky + self.answers.once + self.answers.asks, self._most())
+
+    @step
+    def _carry_out(self, stream, snr, ended):
+        from borne_node.link.lorawan.requests import Requests
+
+        requests = Requests(self.session, self.answers, self._battery)
+        requests.carry_out(stream, snr)
+        self.link = requests.link or self.link
+        if requests.gps:
+            self.time = requests.gps + (ended,)
 
     def _spread(self):
         if self._cold:

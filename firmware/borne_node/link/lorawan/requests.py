@@ -1,4 +1,4 @@
-"""The network's MAC commands, carried out on a session (TS001-1.0.4, chapter 5)."""
+"""The network's MAC commands, carried out on a session (TS001-1.0.4, chapter 5). Loaded when there are any."""
 
 from borne_node.compat import const
 from borne_node.link.lorawan import commands as mac
@@ -6,9 +6,7 @@ from borne_node.link.lorawan import commands as mac
 _KEEP = const(15)  # LinkADRReq: data rate or power stays as it is
 # Repeated in every uplink until a downlink shows that the network has them: RXParamSetupAns, RXTimingSetupAns,
 # DlChannelAns; TXParamSetupAns as well, as in LoRaMac-node (IsSticky), where a lost one would misjudge the sizes.
-_STICKY = (mac.RX_PARAM, mac.RX_TIMING, mac.DL_CHANNEL, mac.TX_PARAM)
-_ASKING = (mac.LINK_CHECK, mac.DEVICE_TIME)
-_ROOM = const(64)  # answers kept for the next uplink; a storm of requests gets no more than these
+_STICKY = b"\x05\x08\x0a\x09"
 _GPS_EPOCH = const(315964800)  # 1980-01-06 in unix seconds
 _LEAP_SECONDS = const(
     18
@@ -16,53 +14,16 @@ _LEAP_SECONDS = const(
 
 
 class Requests:
-    """Answers owed to the network, and what it told.
+    """`session` is changed, `answers` get what is owed; `battery()` gives the byte of a DevStatusAns.
 
-    `link` is (margin dB, gateways) of the last LinkCheckAns; `gps` is (unix seconds, 1/256 s) of a DeviceTimeAns.
-    `changed` is set when a request changed the session.
+    `link` is (margin dB, gateways) of a LinkCheckAns; `gps` is (unix seconds, 1/256 s) of a DeviceTimeAns.
     """
 
-    def __init__(self, session, battery):
+    def __init__(self, session, answers, battery):
         self._session = session
+        self._answers = answers
         self._battery = battery
-        self._answers = bytearray()
-        self._sticky = bytearray()
-        self._asks = bytearray()
-        self.changed = False
-        self.link = None
-        self.gps = None
-
-    def ask(self, command):
-        """Put a LinkCheckReq or DeviceTimeReq into the next uplink."""
-        if command not in bytes(self._asks):
-            self._asks.append(command)
-
-    def owed(self):
-        """The answers that the next uplink has to carry."""
-        return bytes(self._sticky) + bytes(self._answers)
-
-    def pending(self):
-        """All that the next uplink should carry, the answers first."""
-        return self.owed() + bytes(self._asks)
-
-    def sent(self, stream):
-        """`stream` left with an uplink. Returns whether it asks for an answer."""
-        self._answers = bytearray()
-        asked = [command for command, _ in mac.parse(mac.UPLINK, stream) if command in _ASKING]
-        self._asks = bytearray(one for one in self._asks if one not in asked)
-        return bool(asked)
-
-    def heard(self):
-        """A downlink came: what was repeated has arrived."""
-        self._sticky = bytearray()
-
-    def state(self):
-        return bytes((len(self._sticky),)) + bytes(self._sticky) + bytes(self._answers)
-
-    def restore(self, raw):
-        if raw:
-            self._sticky = bytearray(raw[1 : 1 + raw[0]])
-            self._answers = bytearray(raw[1 + raw[0] :])
+        self.link = self.gps = None
 
     def carry_out(self, stream, snr):
         """Every command of a downlink's FOpts or FPort 0, in order. `snr`: dB of that downlink."""
@@ -102,13 +63,10 @@ class Requests:
     def _set(self, name, value):
         if getattr(self._session, name) != value:
             setattr(self._session, name, value)
-            self.changed = True
+            self._session.changed = True
 
     def _answer(self, command, *values):
-        answer = mac.pack(mac.UPLINK, command, *values)
-        queue = self._sticky if command in _STICKY else self._answers
-        if len(self._sticky) + len(self._answers) + len(answer) <= _ROOM:
-            queue.extend(answer)
+        self._answers.add(mac.pack(mac.UPLINK, command, *values), command in _STICKY)
 
     def _link_adr(self, block):
         """A block of LinkADRReq: masks build on each other, the last one's rate, power and NbTrans count.
@@ -131,7 +89,7 @@ class Requests:
         if mask_ok and rate_ok and power_ok:
             if mask != session.channels.mask:
                 session.channels.mask = mask
-                self.changed = True
+                session.changed = True
             self._set("rate", rate)
             self._set("power", power)
             self._set("transmissions", transmissions or 1)  # TS001-1.0.4: 0 stands for the default
@@ -175,7 +133,7 @@ class Requests:
             rates_ok = known
         if frequency_ok and rates_ok:
             session.channels.define(index, frequency, low, high)
-            self.changed = True
+            session.changed = True
         self._answer(mac.NEW_CHANNEL, frequency_ok, rates_ok)
 
     def _tx_param(self, eirp, up_dwell, down_dwell, _):
@@ -195,5 +153,5 @@ class Requests:
         exists = index < session.channels.count and session.channels.get(index) is not None
         if frequency_ok and exists:
             session.channels.set_down(index, frequency)
-            self.changed = True
+            session.changed = True
         self._answer(mac.DL_CHANNEL, frequency_ok, exists)

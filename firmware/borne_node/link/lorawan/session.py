@@ -29,7 +29,10 @@ _LAST_NONCE = const(0xFFFF)
 
 
 class Session:
-    """`address` is None until there is a session. `owner` ties the record to identity, root key and region."""
+    """`address` is None until there is a session. `owner` ties the record to identity, root key and region.
+
+    `changed`: a setting is not on flash yet that RTC memory does not hold.
+    """
 
     def __init__(self, plan, store, owner, rate):
         self.plan = plan
@@ -39,6 +42,7 @@ class Session:
         self.channels = Channels(plan)
         self.address = None
         self.join_nonce = -1
+        self.changed = False
         self.reset()
 
     def reset(self):

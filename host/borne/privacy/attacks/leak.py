@@ -62,7 +62,7 @@ def leak(lab: Laboratory, hours: int) -> Finding:
         0,
         f"{whole} whole, {runs} runs of 3 bytes; {sum(differing.values())} bytes depend on identifiers",
         value,
-        value == 0 and 2 * len(planted) > len(one.planted) and _alive(one),
+        value == 0 and 3 * len(planted) > len(one.planted) and _alive(one),
         Plot(
             ", ".join(f"{n}: {name}" for n, name in enumerate(names)),
             "bytes that depend on identifiers",
@@ -74,8 +74,13 @@ def leak(lab: Laboratory, hours: int) -> Finding:
 
 
 def _alive(world: _World) -> bool:
-    """Whether the search had something to search: frames left, and the planted exceptions reached the log."""
-    return bool(world.places.get("frame")) and b"failed wake" in world.places["log"]
+    """Whether the search had something to search: frames left, the planted exceptions reached the log, and after a
+    car was there the record of the empty bays reached the store."""
+    return (
+        bool(world.places.get("frame"))
+        and b"failed wake" in world.places["log"]
+        and b"bays" in world.places.get("nvs", b"")
+    )
 
 
 def _play(lab: Laboratory, world: str, hours: int) -> _World:

@@ -51,7 +51,7 @@ ATTACKS = (
     Attack(
         "leak",
         leak.leak,
-        4,
+        6,
         1_000,
         (
             Fault("a build that prints a sample", leak.PRINTS_A_SAMPLE, 4),

@@ -36,6 +36,14 @@ class Noise:
         return (total / 65536 - 2) * 1.7320508
 
 
+def sound_mm(distance: float, celsius: float) -> float:
+    """The millimetres that somebody measures by sound who takes the air of `celsius` for 20 degrees warm.
+
+    331.3 + 0.606 T m/s: the linear form about 0 degrees of sqrt(1.4 R T / M) (ISO 9613-1 has the exact one).
+    """
+    return distance * (331.3 + 0.606 * 20) / (331.3 + 0.606 * celsius)
+
+
 class Chip:
     """What every simulated chip can do: fail in one of its MODES until told otherwise."""
 

@@ -1,6 +1,6 @@
 """DFRobot A02YYUW (SEN0311), waterproof ultrasonic distance sensor on a UART (wiki.dfrobot.com/sen0311)."""
 
-from . import Chip, Misuse, Noise
+from . import Chip, Misuse, Noise, sound_mm
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,7 +11,7 @@ _KEPT_US = 10_000_000  # what nobody listened to for longer is gone: no receiver
 
 
 class A02YYUW(Chip):
-    """`distance(t)` gives millimetres at t seconds, or None where nothing sends an echo.
+    """`distance(t)` gives millimetres at t seconds, or None where nothing sends an echo; `celsius` is the air's.
 
     A frame of FF, high, low, sum each 100 to 300 ms while the RX pin is high or open ("processed value"),
     each 100 ms while it is low ("real-time value").
@@ -19,6 +19,7 @@ class A02YYUW(Chip):
 
     MODES = ("silent", "checksum", "stuck")
     baudrate = 9600
+    celsius = 20.0
 
     def __init__(self, distance: "Callable[[float], float | None]", seed: int = 1) -> None:
         self.distance = distance
@@ -72,5 +73,7 @@ class A02YYUW(Chip):
         # (riteshRcH/waterproof_small_blind_ultrasonic_sensor_DYP-A02YYxx_v1.0, issue 2).
         if distance is None:
             return 0
-        noisy = int(round(distance + self._noise.gauss() * (1 if self.rx_level else 3)))
+        noisy = int(
+            round(sound_mm(distance, self.celsius) + self._noise.gauss() * (1 if self.rx_level else 3))
+        )
         return noisy if _NEAREST_MM <= noisy <= _FARTHEST_MM else 0

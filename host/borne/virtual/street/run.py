@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 
 from borne import boards
 from borne.boards import Board
-from borne.decoding.listen import Broker, Subscriber
+from borne.broker import Broker
+from borne.decoding.listen import Subscriber
 from borne.errors import BrokerError, DeviceError, UserError
 from borne.flashing import esptool, node
 from borne.flashing.image import Region

@@ -4,6 +4,8 @@ Only LoRa data rates are listed: RP002-1.0.4 asks for DR0 to DR5 and leaves FSK 
 that is not listed is refused in a LinkADRReq or RXParamSetupReq.
 """
 
+from borne_node.steps import step
+
 _MODULES = {
     "EU868": "eu868",
     "EU433": "eu433",
@@ -19,6 +21,7 @@ _MODULES = {
 NAMES = tuple(sorted(_MODULES))
 
 
+@step
 def load(name):
     """The Plan called `name`, one of NAMES. Raises ValueError."""
     if name not in _MODULES:

@@ -1,0 +1,142 @@
+"""borne provision ASSET, and --batch: out of registry and vault."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from borne.cli.fleet.options import asking
+from borne.cli.provision_picture import Picture
+from borne.errors import PortError, VaultError
+from borne.flashing import ports
+from borne.fleet.batch import Batch
+from borne.fleet.commission import Bench, Done, commission, for_asset
+from borne.fleet.registry import Stamp, open_registry
+from borne.fleet.vault import open_vault
+
+
+def bench(
+    registry: str | None,
+    vault: Path | None,
+    identity: Path | None,
+    who: str | None,
+    secrets: dict[str, bytes],
+    board: str | None,
+    image: Path | None,
+    take: bool,
+) -> Bench:
+    """What provisioning works with. The vault is unlocked where that asks nobody; issuing keys does not need it."""
+    opened = open_vault(vault, who)
+    try:
+        opened.unlock(identity, asking() if identity else None)
+    except VaultError:
+        if identity:
+            raise
+    return Bench(
+        open_registry(registry, create=False),
+        opened,
+        secrets,
+        stamp=lambda: Stamp(who=who),
+        board=board,
+        image=image,
+        take=take,
+    )
+
+
+def one(bench: Bench, asset: str, given: list[str] | None, wait: float, as_json: bool) -> None:
+    """One asset, whose board is plugged in."""
+    port = _port(given)
+    console = Console(stderr=True, highlight=False)
+    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        done = commission(
+            bench, port, for_asset(asset), follow(progress, progress.add_task(asset, total=1.0))
+        )
+    if as_json:
+        typer.echo(json.dumps(dataclasses.asdict(done)))
+    else:
+        say(done)
+
+
+def batch(
+    bench: Bench,
+    given: list[str] | None,
+    site: str | None,
+    board: str | None,
+    count: int | None,
+    as_json: bool,
+) -> None:
+    """One board after another, as they are plugged in; or those on the ports given, at once."""
+    console = Console(stderr=True, highlight=False)
+    picture = Picture(console)
+    work = Batch(bench, site, board, tuple(given) if given else None, told=picture.note)
+    with picture:
+        work.run(count)
+    for done in work.finished:
+        if as_json:
+            typer.echo(json.dumps(dataclasses.asdict(done)))
+    tally = work.tally()
+    typer.echo(f"{tally.done} done, {tally.failed} failed, {tally.left} left", err=as_json)
+    if tally.failed:
+        raise typer.Exit(1)
+
+
+def follow(progress: Progress, task: TaskID) -> Callable[[str, float], None]:
+    """Shows steps on a bar, or as lines where nobody watches."""
+    steps: list[str] = []
+
+    def tell(step: str, fraction: float) -> None:
+        if step not in steps:
+            steps.append(step)
+            if progress.disable:
+                print(f"  {step} ...", file=sys.stderr)
+        progress.update(task, description=step, completed=fraction)
+
+    return tell
+
+
+def say(done: Done) -> None:
+    """The checklist of one board."""
+    console = Console(highlight=False, soft_wrap=True)
+    eui = f", DevEUI {done.dev_eui.upper()}" if done.dev_eui else ""
+    if done.outcome == "already so":
+        console.print(
+            f"[green]{escape(done.asset)}: already so[/green] (MAC {done.mac}{eui}, settings {done.digest[:8]})"
+        )
+        return
+    console.print(f"[green]{escape(done.asset)}: {done.outcome}[/green] on {escape(done.port)}")
+    for line in (
+        f"board        MAC {done.mac}{eui}",
+        f"firmware     {done.firmware}, {'flashed and verified' if done.flashed else 'was there'}",
+        f"settings     {done.digest[:8]}, read back and equal",
+        f"key          {_KEYS[done.key]}",
+    ):
+        console.print(f"  [green]✓[/green] {line}")
+
+
+_KEYS = {
+    "new": "new, in the vault and on the node; register it with the network",
+    "kept": "the one that the vault has",
+    "none": "none of its own",
+}
+
+
+def _port(given: list[str] | None) -> str:
+    if given and len(given) == 1:
+        return given[0]
+    if given:
+        raise PortError("one asset has one board: give one --port, or --batch")
+    there = list(ports.listed())
+    if len(there) == 1:
+        return there[0]
+    if not there:
+        raise PortError("no serial port; is the cable one that carries data? or give one with --port")
+    raise PortError(f"several ports: say which with --port: {', '.join(there)}")

@@ -1,0 +1,160 @@
+"""One board after another, several at once: each that is plugged in becomes the node of the list's next asset."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import sqlalchemy as sql
+
+from borne.errors import BorneError
+from borne.flashing import ports
+from borne.fleet.commission import Bench, Done, commission, next_free
+from borne.fleet.registry import nodes
+from borne.fleet.registry.assets import Filter
+from borne.fleet.registry.nodes import Standing
+
+# What a USB hub has, and what one computer's USB carries.
+AT_ONCE: Final = 8
+_LOOK_SECONDS: Final = 0.5
+
+Kind = Literal["step", "done", "failed", "gone"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happens on a port. `step` is the step, the outcome, or why it failed; `fraction` how far it is, 0 to 1."""
+
+    port: str
+    kind: Kind
+    step: str = ""
+    asset: str = ""
+    fraction: float = 0.0
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Boards that are done and that failed, and assets that have none yet."""
+
+    done: int
+    failed: int
+    left: int
+
+
+class _Stopped(Exception):
+    """Ends the work on a board at its next step; registry, vault and node are such that it can go on."""
+
+
+class Batch:
+    """Watches the computer's ports, or works off those that are `given` once each.
+
+    `told` gets every event with the count, in the thread of `run`. `then` is called in the board's thread when it is
+    done: labels are printed there.
+    """
+
+    def __init__(
+        self,
+        bench: Bench,
+        site: str | None,
+        board: str | None = None,
+        given: Collection[str] | None = None,
+        told: Callable[[Event, Tally], None] | None = None,
+        then: Callable[[Done], None] | None = None,
+        listed: Callable[[], Iterable[str]] = ports.listed,
+    ) -> None:
+        self._bench = bench
+        self._site = site
+        self._board = board
+        self._given = given
+        self._told = told or (lambda event, tally: None)
+        self._then = then or (lambda done: None)
+        self._listed = listed
+        self._choose = next_free(site, board)
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._stop = threading.Event()
+        # Ports whose board is worked on, or was and is still plugged in.
+        self._seen: dict[str, Future[None]] = {}
+        self._tally: Tally | None = None
+        self.finished: list[Done] = []
+        self.failures: list[tuple[str, BorneError]] = []
+
+    def tally(self) -> Tally:
+        done = sum(one.outcome != "already so" for one in self.finished)
+        return Tally(done, len(self.failures), self._left())
+
+    def run(self, count: int | None = None) -> None:
+        """Until `count` boards are done, no asset is left, or the ports given are worked off; or until Ctrl-C.
+
+        Ctrl-C ends each board at its next step. What is not done then goes on when its board is plugged in again.
+        """
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="board") as pool:
+            try:
+                while not self._is_over(count):
+                    self._look(pool)
+                    self._tell_all(_LOOK_SECONDS)
+            finally:
+                self._stop.set()
+        self._tell_all(0.0)
+
+    def _is_over(self, count: int | None) -> bool:
+        working = any(not one.done() for one in self._seen.values())
+        if self._given is not None:
+            return len(self._seen) == len(set(self._given)) and not working
+        enough = count is not None and self.tally().done >= count
+        return (enough or not self._left()) and not working
+
+    def _look(self, pool: ThreadPoolExecutor) -> None:
+        there = set(self._given if self._given is not None else self._listed())
+        for port in sorted(there - self._seen.keys()):
+            self._seen[port] = pool.submit(self._work, port)
+        for port in [port for port, one in self._seen.items() if port not in there and one.done()]:
+            del self._seen[port]
+            self._events.put(Event(port, "gone"))
+
+    def _work(self, port: str) -> None:
+        asset = ""
+
+        def choose(db: sql.Connection, mac: str) -> Standing:
+            nonlocal asset
+            found = self._choose(db, mac)
+            asset = found.asset.asset
+            return found
+
+        def tell(step: str, fraction: float) -> None:
+            if self._stop.is_set():
+                raise _Stopped
+            self._events.put(Event(port, "step", step, asset, fraction))
+
+        try:
+            done = commission(self._bench, port, choose, tell)
+            self._then(done)
+            self.finished.append(done)
+            self._events.put(Event(port, "done", done.outcome, asset, 1.0))
+        except _Stopped:
+            pass
+        except BorneError as error:
+            self.failures.append((port, error))
+            self._events.put(Event(port, "failed", str(error).removeprefix(f"{port}: "), asset))
+
+    def _tell_all(self, seconds: float) -> None:
+        """Pass on what happened; wait for something to happen for so long."""
+        try:
+            event = self._events.get(timeout=seconds) if seconds else self._events.get_nowait()
+            while True:
+                self._told(event, self._known_tally(event))
+                event = self._events.get_nowait()
+        except queue.Empty:
+            pass
+
+    def _known_tally(self, event: Event) -> Tally:
+        if event.kind != "step" or self._tally is None:
+            self._tally = self.tally()
+        return self._tally
+
+    def _left(self) -> int:
+        with self._bench.registry.reading() as db:
+            return nodes.count_unfinished(db, Filter(site=self._site))

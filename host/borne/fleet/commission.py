@@ -1,0 +1,395 @@
+"""A board becomes the node of an asset: reserved, keyed, flashed, told, read back, recorded; from anywhere, again.
+
+The order is what makes it safe to break off at any point. The board is reserved in the registry before anything is
+written to it; its key lies in the vault, and the registry names that record, before the node has it; the node takes
+settings and secrets at once or not at all; what it then holds is recorded last. Whoever starts again finds out by
+asking the board, writes what is missing, and nothing where nothing is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sql
+
+from borne import boards
+from borne.boards import Board
+from borne.errors import BorneError, NoAnswer, RegistryError, ReplError, SettingError
+from borne.flashing import esptool, flasher, node
+from borne.flashing.repl import Repl
+from borne.fleet import credentials, identity, provision, vault, wanted
+from borne.fleet.registry import nodes, pending, sites
+from borne.fleet.registry.nodes import Standing
+from borne.fleet.registry.sites import Site
+from borne.fleet.registry.store import Registry, Stamp
+from borne.fleet.vault import Vault
+from borne.fleet.vault.vault import PRINT_NONCE
+from borne.fleet.wanted import Wanted
+from borne_node import __version__ as FIRMWARE_VERSION
+from borne_node.privacy import policy
+from borne_node.settings import FILE
+
+# The firmware carries no annotations.
+_policy_digest: Callable[[], bytes] = policy.digest
+
+Tell = Callable[[str, float], None]
+# Which asset a board with this MAC is for, decided in the transaction that reserves it.
+Choose = Callable[[sql.Connection, str], Standing]
+
+_NO_JOIN_EUI: Final = "0" * 16
+_WHO_ARE_YOU: Final = "import machine,binascii\nprint(str(binascii.hexlify(machine.unique_id()),'ascii'))"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What provisioning has at hand. `secrets` by the names of borne_node.secrets, what the technician gave.
+
+    `take`: boards that are a node of another list may become ours. `board`: what boards are that no list names.
+    """
+
+    registry: Registry
+    vault: Vault
+    secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    stamp: Callable[[], Stamp] = Stamp
+    board: str | None = None
+    image: Path | None = None
+    baud: int = esptool.BAUD
+    take: bool = False
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a board says of itself. `files` tells firmware builds apart; `settings` is its settings file."""
+
+    mac: str
+    firmware: str | None = None
+    files: str | None = None
+    board: str | None = None
+    settings: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Done:
+    """`outcome`: "provisioned"; "recorded", when it had been and the registry did not know; or "already so".
+
+    `key`: "new", "kept", or "none" where it has none of its own. `digest`: SHA-256 of the settings file, hex.
+    """
+
+    port: str
+    asset: str
+    mac: str
+    dev_eui: str | None
+    outcome: str
+    flashed: bool
+    key: str
+    firmware: str
+    digest: str
+
+
+def for_asset(asset: str) -> Choose:
+    """The asset that the technician names."""
+    return lambda db, mac: nodes.get(db, asset)
+
+
+def next_free(site: str | None, board: str | None) -> Choose:
+    """The asset that the board is reserved for already, else the first of the list that has none."""
+
+    def choose(db: sql.Connection, mac: str) -> Standing:
+        known = nodes.by_mac(db, mac)
+        if known is not None:
+            return known
+        found = nodes.free(db, site, board, sites.get(db, site).board)
+        if found is None:
+            raise RegistryError(
+                f"site {site}: every asset has its board" if site else "every asset has its board"
+            )
+        return found
+
+    return choose
+
+
+def commission(bench: Bench, port: str, choose: Choose, tell: Tell | None = None) -> Done:
+    """Make the board on `port` the node of an asset, or see that it is.
+
+    `tell` gets the name of each step and how far it is, 0 to 1. Raises UserError (nothing was written to the board),
+    DeviceError; start again to go on.
+    """
+    return _Commission(bench, port, choose, tell or (lambda step, fraction: None)).run()
+
+
+class _Commission:
+    def __init__(self, bench: Bench, port: str, choose: Choose, tell: Tell) -> None:
+        self._bench = bench
+        self._port = port
+        self._choose = choose
+        self._tell = tell
+
+    def run(self) -> Done:
+        self._tell("connect", 0.0)
+        with ExitStack() as stack:
+            board = _prompt(self._port, stack)
+            seen = _ask(board) if board else _ask_rom(self._port)
+            try:
+                standing, site = self._reserve(seen)
+                kind = self._kind(standing, site, seen)
+                # Before anything is written; what the node is told may lack a part.
+                found = wanted.of(standing, site)
+                outside = self._outside(found, site)
+            except BorneError:
+                if board:
+                    board.reset()
+                raise
+            flashed = seen.files != _files(kind)
+            if flashed or board is None:
+                stack.close()
+                self._flash(kind, seen.mac)
+                board = stack.enter_context(Repl(self._port))
+                seen = _ask(board)
+            with provision.running_again(board):
+                return self._told(board, seen, standing, found, outside, flashed)
+
+    def _reserve(self, seen: Seen) -> tuple[Standing, Site]:
+        with self._bench.registry.writing() as db:
+            standing = self._choose(db, seen.mac)
+            site = sites.get(db, standing.asset.site)
+            self._refuse_strangers(standing, seen)
+            if standing.id is None:
+                dev_eui, join_eui = _identity(db, wanted.merged(standing.asset, site).link, seen.mac, site)
+                nodes.reserve(db, standing, seen.mac, dev_eui, join_eui, self._bench.stamp())
+                standing = nodes.get(db, standing.asset.asset)
+        return standing, site
+
+    def _refuse_strangers(self, standing: Standing, seen: Seen) -> None:
+        asset = standing.asset
+        if standing.mac is not None and standing.mac != seen.mac:
+            raise RegistryError(
+                f"{self._port}: {asset.asset} has the board with MAC {standing.mac}, and this is {seen.mac}; "
+                f"to give it this one: borne fleet replace {asset.asset}"
+            )
+        name = _name(seen.settings)
+        if standing.mac is None and name not in (None, asset.node_name) and not self._bench.take:
+            raise RegistryError(
+                f"{self._port}: this board (MAC {seen.mac}) is the node {name} of another list; "
+                "--take makes it ours"
+            )
+
+    def _kind(self, standing: Standing, site: Site, seen: Seen) -> Board:
+        name = standing.asset.board or site.board or self._bench.board or seen.board
+        if name is None:
+            raise SettingError(
+                f"board: nothing says what board {standing.asset.asset} has: name it in the list, "
+                "by borne fleet site --board, or with --board"
+            )
+        return boards.load(name)
+
+    def _outside(self, found: Wanted, site: Site) -> dict[str, bytes]:
+        """Secrets that the technician gave, or that the vault has for the site and gives."""
+        given = {
+            name: value
+            for name, value in self._bench.secrets.items()
+            if name in found.needed | found.optional
+        }
+        for name in found.needed - given.keys():
+            record = self._bench.vault.latest(site.owner, name)
+            if record is not None and not self._bench.vault.is_locked:
+                given[name] = self._bench.vault.read(record)
+        return given
+
+    def _flash(self, kind: Board, mac: str) -> None:
+        self._tell("flash", 0.0)
+        how = flasher.How(self._bench.image, baud=self._bench.baud)
+        flasher.flash(
+            flasher.Job(self._port, kind), how, progress=lambda fraction: self._tell("flash", fraction)
+        )
+        with self._bench.registry.writing() as db:
+            nodes.flashed(
+                db,
+                mac,
+                self._bench.stamp(),
+                board=kind.name,
+                micropython=kind.image_version,
+                firmware=FIRMWARE_VERSION,
+                files=_files(kind),
+                policy=_policy_digest().hex(),
+            )
+
+    def _told(
+        self,
+        board: Repl,
+        seen: Seen,
+        standing: Standing,
+        found: Wanted,
+        outside: dict[str, bytes],
+        flashed: bool,
+    ) -> Done:
+        """Tell the node what it lacks, and record what it holds."""
+        self._tell("compare", 0.0)
+        slot = provision.slot_in_use(board)
+        provision.helpers(board)
+        has_key = bool(
+            found.key
+            and slot
+            and standing.key_print
+            and provision.print_of(board, found.key, slot, PRINT_NONCE) == standing.key_print
+        )
+        same = slot is not None and seen.settings == provision.canonical(found.settings, slot)
+        if same and (has_key or not found.key) and _has_all(board, slot, found, outside):
+            digest = hashlib.sha256(seen.settings or b"").hexdigest()
+            known = standing.digest == digest and not standing.is_outdated
+            outcome, key = (
+                "already so" if known and not flashed else "recorded",
+                "kept" if has_key else "none",
+            )
+            settings = seen.settings or b""
+            board.reset()
+        else:
+            outcome = "provisioned"
+            settings, digest, key = self._write(board, standing, found, outside, slot, has_key)
+        if outcome != "already so":
+            self._record(standing, settings, digest)
+        firmware = seen.firmware or FIRMWARE_VERSION
+        asset = standing.asset.asset
+        return Done(self._port, asset, seen.mac, standing.dev_eui, outcome, flashed, key, firmware, digest)
+
+    def _write(
+        self,
+        board: Repl,
+        standing: Standing,
+        found: Wanted,
+        outside: dict[str, bytes],
+        slot: str | None,
+        has_key: bool,
+    ) -> tuple[bytes, str, str]:
+        """Settings, their digest, and whether the key is new."""
+        secrets, kept, key = dict(outside), set(), "none"
+        if found.key and has_key:
+            kept.add(found.key)
+            key = "kept"
+        elif found.key:
+            secrets[found.key], key = self._key(standing, found.key)
+        for name in found.needed - outside.keys():
+            if slot is None or not provision.has(board, name, slot):
+                raise SettingError(_missing(name))
+            kept.add(name)
+        prepared = _prepared(found, secrets)
+
+        def follow(step: str) -> None:
+            self._tell(step, 0.0)
+
+        done = provision.write(board, found.settings, prepared, kept, follow)
+        self._tell("restart", 0.0)
+        board.reset()
+        return provision.canonical(found.settings, done.slot), done.digest, key
+
+    def _key(self, standing: Standing, name: str) -> tuple[bytes, str]:
+        """The node's own key: that of the registry where the vault gives it, or a new one, in vault and registry."""
+        if standing.key_record and not self._bench.vault.is_locked:
+            return self._bench.vault.read(standing.key_record), "kept"
+        secret = identity.new_app_key() if name == "app_key" else identity.new_password()
+        owner = standing.dev_eui or standing.mac or ""
+        record = self._bench.vault.issue(owner, name, secret)
+        with self._bench.registry.writing() as db:
+            nodes.key_issued(db, standing, record, vault.fingerprint(secret), self._bench.stamp())
+        return secret, "new"
+
+    def _record(self, standing: Standing, settings: bytes, digest: str) -> None:
+        stamp = self._bench.stamp()
+        with self._bench.registry.writing() as db:
+            nodes.provisioned(db, standing, settings.decode(), digest, FIRMWARE_VERSION, stamp)
+            if standing.id is not None:
+                pending.drop(db, standing.id, stamp)
+
+
+def _prompt(port: str, stack: ExitStack) -> Repl | None:
+    """The board's prompt, None where no MicroPython answers. Raises PortError."""
+    try:
+        return stack.enter_context(Repl(port))
+    except (NoAnswer, ReplError):
+        return None
+
+
+def _ask(board: Repl) -> Seen:
+    version = board.firmware() or {}
+    try:
+        about = json.loads(board.read_file(node.BOARD_FILE) or b"{}")
+    except ValueError:
+        about = {}
+    return Seen(
+        identity.mac(board.run(_WHO_ARE_YOU).strip()),
+        version.get("borne_node"),
+        version.get("files"),
+        about.get("board") if isinstance(about, dict) else None,
+        board.read_file(FILE),
+    )
+
+
+def _ask_rom(port: str) -> Seen:
+    found = esptool.identify(port)
+    if found is None:
+        raise NoAnswer(
+            f"{port}: no ESP32 answers; hold BOOT, press and release RESET, release BOOT, and try again"
+        )
+    return Seen(identity.mac(found.mac))
+
+
+def _name(settings: bytes | None) -> str | None:
+    try:
+        found: Any = json.loads(settings or b"null")
+        return str(found["name"]) if isinstance(found, dict) and "name" in found else None
+    except ValueError:
+        return None
+
+
+def _files(kind: Board) -> str:
+    version: dict[str, Any] = json.loads(node.node_files(kind)[node.VERSION_FILE])
+    return str(version["files"])
+
+
+def _identity(db: sql.Connection, link: str, mac: str, site: Site) -> tuple[str | None, str | None]:
+    """DevEUI and JoinEUI of a board. Raises RegistryError where the site's range is used up."""
+    if link != "lorawan":
+        return None, None
+    join_eui = site.join_eui or _NO_JOIN_EUI
+    if site.dev_eui_range is None:
+        return identity.dev_eui_of(mac), join_eui
+    first, last = identity.eui_range(site.dev_eui_range)
+    used = nodes.last_of_range(db, first, last)
+    following = int(used, 16) + 1 if used else int(first, 16)
+    if following > int(last, 16):
+        raise RegistryError(f"site {site.name}: its DevEUI range {first}..{last} is used up")
+    return f"{following:016x}", join_eui
+
+
+def _has_all(board: Repl, slot: str | None, found: Wanted, outside: Mapping[str, bytes]) -> bool:
+    """Whether the node has the secrets from outside: as they are where they are at hand, else at all."""
+    assert slot is not None
+    prepared = {name: credentials.form(name, value) for name, value in outside.items()}
+    return all(
+        provision.holds(board, name, slot, prepared[name])
+        if name in prepared
+        else provision.has(board, name, slot)
+        for name in found.needed | prepared.keys()
+    )
+
+
+def _prepared(found: Wanted, secrets: Mapping[str, bytes]) -> dict[str, bytes]:
+    """In the node's form. The node's own AppKey is bytes already. Raises SettingError."""
+    if ("mqtt_cert" in secrets) != ("mqtt_key" in secrets):
+        raise SettingError("mqtt_cert: the client certificate and mqtt_key, its key, belong together")
+    return {
+        name: value if name == found.key else credentials.form(name, value) for name, value in secrets.items()
+    }
+
+
+def _missing(name: str) -> str:
+    option = "--mqtt-ca FILE" if name == "mqtt_ca" else f"set BORNE_{name.upper()}"
+    return (
+        f"{name}: is missing: {option}, or keep it in the vault with `borne fleet site` and unlock that "
+        "(borne fleet vault unlock)"
+    )
