@@ -23,7 +23,7 @@ from borne import boards, cli
 from borne.errors import BorneError
 from borne.flashing import node
 from borne.flashing.repl import Repl
-from borne.virtual import VirtualBoard
+from borne.virtual import VirtualBoard, desk
 from borne.virtual.nvs import Partition
 
 __all__ = ["patient_bootloader"]
@@ -243,20 +243,24 @@ def test_in_doubt_somebody_at_a_terminal_is_asked(home):
         assert files_of(bytes(bare.flash.data))["board.json"].startswith(b'{"battery_adc":3')
 
 
-def test_what_the_self_test_finds_decides_the_exit_code(home, monkeypatch, capsys):
-    """The seam to the self-test: a module with check(port), whose answers are listed."""
-    checks = [SimpleNamespace(name="radio", ok=True, detail="SX1276, version 0x12")]
-    module = SimpleNamespace(check=lambda port: checks)
-    monkeypatch.setitem(sys.modules, "borne.flashing.selftest", module)
-    with RomBoard("esp32c3") as board:
-        code, output, _ = run_here(capsys, "flash", "esp32-c3-devkitm", "-p", board.port)
-        assert code == 0
-        assert "ok     radio: SX1276, version 0x12" in output
-        checks.append(SimpleNamespace(name="battery", ok=None, detail="none on this board"))
-        checks.append(SimpleNamespace(name="a02yyuw", ok=False, detail="nothing comes: is TX at GPIO 5?"))
-        code, output, _ = run_here(capsys, "flash", "esp32-c3-devkitm", "-p", board.port)
-        assert code == 1
-        assert "-      battery: none on this board" in output
-        assert "FAILED a02yyuw: nothing comes: is TX at GPIO 5?" in output
-        code, output, _ = run_here(capsys, "flash", "esp32-c3-devkitm", "-p", board.port, "--json")
-        assert [one["ok"] for one in json.loads(output)["checks"]] == [True, None, False]
+def test_what_the_self_test_finds_decides_the_exit_code(home):
+    """A fill node with its sensor, and one that somebody forgot to wire."""
+    given = ["kind=fill", "name=b", "wifi_ssid=desk", "mqtt=mqtt://broker.example", "depth_mm=1500"]
+    options = [part for pair in given for part in ("--set", pair)]
+    wired = desk.place(boards.load("esp32-devkitc"), "fill", home / "wired")
+    with wired, VirtualBoard(home / "bare") as bare:
+        wired.power_on()
+        bare.power_on()
+        good = borne("flash", "esp32-devkitc", "-p", wired.port, *options)
+        assert (good.returncode, good.stderr) == (0, "")
+        assert "a02yyuw answers" in good.stdout
+        assert "as expected" in good.stdout
+        bad = borne("flash", "esp32-devkitc", "-p", bare.port, *options)
+        assert bad.returncode == 1
+        assert "FAIL  sensor" in bad.stdout
+        assert bad.stderr == "borne: flashed, but the self-test found what is listed above\n"
+        both = borne("flash", "-p", wired.port, "-p", bare.port, "--json")
+        told = [json.loads(line) for line in both.stdout.splitlines()]
+        assert [one["ok"] for one in told] == [True, False]
+        assert [one["written"] for one in told] == [0, 0]
+        assert [one["name"] for one in told[1]["checks"] if one["ok"] is False] == ["sensor"]

@@ -43,7 +43,12 @@ class Flashed:
     baud: int = 0
     kept: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    provisioned: bool = False
+    # SHA-256 of the node's settings file in hex, empty where it has none.
+    settings: str = ""
+
+    @property
+    def provisioned(self) -> bool:
+        return bool(self.settings)
 
 
 def identify(port: str) -> Identity | None:

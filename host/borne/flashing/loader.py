@@ -25,6 +25,8 @@ from esptool.util import FatalError, flash_size_bytes  # type: ignore[import-unt
 
 # The ROM talks at this speed until it is told otherwise.
 ROM_BAUD = 115200
+# A USB bridge that lost its contact is back within two.
+_RETURN_SECONDS = 3
 _TABLE_AT, _TABLE_SIZE = 0x8000, 0x1000
 _WRITING = re.compile(r"Writing at (0x[0-9a-f]+)")
 
@@ -111,7 +113,9 @@ class Session:
             self._esp.change_baud(baud)
         cmds.attach_flash(self._esp)
         size = cmds.detect_flash_size(self._esp)
-        table = self._esp.read_flash(_TABLE_AT, _TABLE_SIZE)
+        table = self._esp.read_flash(# A USB bridge that lost its contact is back within two.
+_RETURN_SECONDS = 3
+_TABLE_AT, _TABLE_SIZE)
         return {
             "flash": flash_size_bytes(size) if size else 0,
         }, table
@@ -170,6 +174,8 @@ def main() -> None:
     # esptool 5 renders each packet as a hex dump for a trace that is off, which costs a fifth of a flash at 921600
     # baud.
     esptool_loader.HexFormatter = _undumped
+    # So many seconds esptool waits for a port that vanished amid a write; whoever pulled the cable should hear it soon.
+    cmds.DEFAULT_CONNECT_ATTEMPTS = _RETURN_SECONDS
     serve(wire)
 
 
