@@ -113,9 +113,7 @@ class Session:
             self._esp.change_baud(baud)
         cmds.attach_flash(self._esp)
         size = cmds.detect_flash_size(self._esp)
-        table = self._esp.read_flash(# A USB bridge that lost its contact is back within two.
-_RETURN_SECONDS = 3
-_TABLE_AT, _TABLE_SIZE)
+        table = self._esp.read_flash(_TABLE_AT, _TABLE_SIZE)
         return {
             "flash": flash_size_bytes(size) if size else 0,
         }, table
