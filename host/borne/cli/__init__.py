@@ -53,7 +53,9 @@ class Lazy(TyperGroup):
         except ModuleNotFoundError as error:
             function = _without(cmd_name, extra, error)
         if isinstance(function, typer.Typer):
-            return typer.main.get_group(function)
+            group = typer.main.get_group(function)
+            group.name = cmd_name
+            return group
         alone = typer.Typer(add_completion=False)
         alone.command(cmd_name, context_settings=_ANY if function.__name__ == "refuse" else None)(function)
         command = typer.main.get_command(alone)
