@@ -145,6 +145,10 @@ class _Commission:
         with ExitStack() as stack:
             board = _prompt(self._port, stack)
             seen = _ask(board) if board else _ask_rom(self._port)
+            if board is None and self._was_flashed(seen.mac):
+                # It slept, and the bootloader's reset has woken it: it waits for a host before it sleeps again.
+                board = _prompt(self._port, stack)
+                seen = _ask(board) if board else seen
             try:
                 standing, site = self._reserve(seen)
                 kind = self._kind(standing, site, seen)
@@ -163,6 +167,10 @@ class _Commission:
                 seen = _ask(board)
             with provision.running_again(board):
                 return self._told(board, seen, standing, found, outside, kind, flashed)
+
+    def _was_flashed(self, mac: str) -> bool:
+        with self._bench.registry.reading() as db:
+            return nodes.was_flashed(db, mac)
 
     def _reserve(self, seen: Seen) -> tuple[Standing, Site]:
         with self._bench.registry.writing() as db:
