@@ -170,14 +170,16 @@ def test_3_twenty_four_boards_by_eight_and_one_cable_is_pulled(street):
 
 def test_4_labels(street, tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "borne", "fleet", "label", "-o", str(tmp_path / "labels.pdf")]
-        + [one.asset.asset for one in street.standings() if one.dev_eui]
-        + ["--registry", str(street.folder / "registry.sqlite")],
+        [
+            *(sys.executable, "-m", "borne", "fleet", "label", "-o", str(tmp_path / "labels.pdf")),
+            *("--registry", str(street.folder / "registry.sqlite")),
+        ],
         capture_output=True,
         text=True,
         timeout=LIMIT_S,
     )
     assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("24 labels L7160")
     assert (tmp_path / "labels.pdf").read_bytes().startswith(b"%PDF")
 
 

@@ -19,7 +19,7 @@ _PRINT_SECONDS: Final = 30
 
 
 class Labels:
-    """Writes a label into `folder` for each node with a DevEUI; runs `command` with the file's name behind it.
+    """Writes each node's label into `folder`; runs `command` with the file's name behind it.
 
     Raises SettingError for a stock or a command that is none.
     """
@@ -35,8 +35,6 @@ class Labels:
 
     def __call__(self, done: Done) -> None:
         """Raises UserError, DeviceError; the node is provisioned all the same."""
-        if done.dev_eui is None:
-            return
         with self._registry.reading() as db:
             node = nodes.get(db, done.asset).node
         path = self._folder / f"{re.sub(r'[^A-Za-z0-9._-]', '_', node.name)}.pdf"
