@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import socket
 import threading
 import tty
@@ -11,6 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from serial.rfc2217 import PortManager
+
+_PATIENCE_S = 2.0
 
 
 class Line:
@@ -47,8 +50,10 @@ class Line:
         self._rts = level
 
     def write(self, data: bytes) -> None:
-        if self.awake:
-            os.write(self._descriptor, data)
+        # A pty takes 4 KiB; whoever is at its end makes room, or has gone.
+        while self.awake and data and select.select([], [self._descriptor], [], _PATIENCE_S)[1]:
+            with contextlib.suppress(BlockingIOError):
+                data = data[os.write(self._descriptor, data) :]
 
     def read(self) -> bytes:
         with contextlib.suppress(BlockingIOError):

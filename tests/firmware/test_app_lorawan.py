@@ -105,19 +105,21 @@ def test_a_report_that_the_data_rate_cannot_carry_waits_without_waking_the_node(
     assert wakes < 120, wakes
 
 
-def test_without_a_key_the_node_says_so_and_stays_reachable():
+def test_without_a_key_the_node_says_so_and_tries_again_each_hour():
     node = fill()
     node.secrets["a"] = {}
     for _ in range(3):
         board = node.wake()
-    assert board.ended[0] == "stay" and "app_key" in board.ended[1]
+    assert board.ended == ("sleep", (3_600_000, None))
+    with open("log") as file:
+        assert "app_key" in file.read()
 
 
 def test_reports_go_on_after_a_power_cut_without_a_new_join():
     node = fill()
     node.live(10 * HOUR)
     node.cause = 1
-    node.rtc.block = b""
+    node.rtc(b"")
     before = node.network.made
     sent = node.live(10 * HOUR)
     assert node.network.made == before == 1

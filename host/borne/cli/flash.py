@@ -7,7 +7,6 @@ import json
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -19,15 +18,18 @@ from rich.table import Table
 from borne import boards
 from borne.boards import Board
 from borne.cli import node_options
+from borne.cli.self_test import table as checklist
 from borne.errors import BorneError, DeviceError, PortError, SettingError
-from borne.flashing import detect, flasher, ports
-from borne.flashing.chip import BAUD
+from borne.flashing import detect, flasher, ports, selftest
+from borne.flashing.chip import BAUD, prepare
 from borne.flashing.esptool import Flashed
 from borne.flashing.flasher import How, Job
 from borne.flashing.node import Identity
+from borne.flashing.selftest import Check
 
 _NAME_MOST: Final = 32
-_MARKS: Final = {True: "ok", False: "FAILED", None: "-"}
+
+Checks = dict[str, list[Check]]
 
 
 def flash(
@@ -74,13 +76,14 @@ def flash(
     if identity is not None and len(chosen) > 1:
         raise SettingError("name: one node's settings go to one board: give one --port")
     loaded = None if board is None else boards.load(board)
+    prepare(len(chosen))
     how = How(image, factory_reset, verify, baud)
     try:
         results = _flash(chosen, loaded, identity, how, ask=not as_json and len(chosen) == 1)
     except KeyboardInterrupt:
         print("borne: interrupted; a board is incomplete until it is flashed again", file=sys.stderr)
         raise
-    checks = _self_tests(results) if self_test else {}
+    checks = _self_tests(results, loaded) if self_test else {}
     _tell(chosen, results, checks, as_json)
 
 
@@ -138,34 +141,23 @@ def _question(found: detect.Found) -> Board:
     return boards.load(found.fitting[choice - 1])
 
 
-def _self_tests(results: Sequence[Flashed | BorneError]) -> dict[str, list[Any]]:
-    """Port to checks, for the boards that were flashed; empty where this borne has no self-test."""
-    try:
-        check = import_module("borne.flashing.selftest").check
-    except ModuleNotFoundError:
-        return {}
+def _self_tests(results: Sequence[Flashed | BorneError], board: Board | None) -> Checks:
+    """Port to checks, for the boards that were flashed, all at once."""
 
-    def one(done: Flashed) -> list[Any]:
+    def one(done: Flashed) -> list[Check]:
         try:
-            return list(check(done.port))
+            return selftest.check(
+                done.port, pins=board or boards.load(done.board), settings=done.settings or None
+            )
         except BorneError as error:
-            return [_Unanswered("self-test", False, str(error).removeprefix(f"{done.port}: "))]
+            return [Check("self-test", False, str(error).removeprefix(f"{done.port}: "))]
 
     flashed = [done for done in results if isinstance(done, Flashed)]
     with ThreadPoolExecutor(max(1, len(flashed))) as pool:
         return dict(zip([done.port for done in flashed], pool.map(one, flashed), strict=True))
 
 
-@dataclasses.dataclass(frozen=True)
-class _Unanswered:
-    name: str
-    ok: bool | None
-    detail: str
-
-
-def _tell(
-    chosen: list[str], results: Sequence[Flashed | BorneError], checks: dict[str, list[Any]], as_json: bool
-) -> None:
+def _tell(chosen: list[str], results: Sequence[Flashed | BorneError], checks: Checks, as_json: bool) -> None:
     for port, result in zip(chosen, results, strict=True):
         if as_json:
             typer.echo(json.dumps(_record(port, result, checks.get(port))))
@@ -179,21 +171,21 @@ def _tell(
         print(f"borne: {error}", file=sys.stderr)
     if failed:
         raise failed[-1]
-    if any(one.ok is False for some in checks.values() for one in some):
+    if not all(selftest.passed(some) for some in checks.values()):
         raise DeviceError("flashed, but the self-test found what is listed above")
 
 
-def _record(port: str, result: Flashed | BorneError, checks: list[Any] | None) -> dict[str, Any]:
+def _record(port: str, result: Flashed | BorneError, checks: list[Check] | None) -> dict[str, Any]:
     if isinstance(result, BorneError):
         return {"port": port, "ok": False, "error": str(result)}
-    ok = all(one.ok is not False for one in checks or ())
-    record = {**dataclasses.asdict(result), "ok": ok}
+    ok = selftest.passed(checks or [])
+    record = {**dataclasses.asdict(result), "ok": ok, "provisioned": result.provisioned}
     if checks is not None:
-        record["checks"] = [{"name": one.name, "ok": one.ok, "detail": one.detail} for one in checks]
+        record["checks"] = [dataclasses.asdict(one) for one in checks]
     return record
 
 
-def _say(done: Flashed, checks: list[Any]) -> None:
+def _say(done: Flashed, checks: list[Check]) -> None:
     what = f"{done.chip}, MAC {done.mac}"
     if done.written:
         typer.echo(f"{done.port}: {what}: {done.written} bytes written and verified")
@@ -203,15 +195,13 @@ def _say(done: Flashed, checks: list[Any]) -> None:
         typer.echo(f"  kept: {', '.join(done.kept)}")
     for note in done.notes:
         typer.echo(f"  note: {note}")
-    for one in checks:
-        typer.echo(f"  {_MARKS[one.ok]:7}{one.name}: {one.detail}")
+    if checks:
+        Console().print(checklist(checks))
     if not done.provisioned:
         typer.echo(f"  next: borne provision --port {done.port}")
 
 
-def _summary(
-    chosen: list[str], results: Sequence[Flashed | BorneError], checks: dict[str, list[Any]]
-) -> Table:
+def _summary(chosen: list[str], results: Sequence[Flashed | BorneError], checks: Checks) -> Table:
     table = Table("port", "board", "MAC", "written", "self-test", "", box=None, header_style="bold")
     for port, result in zip(chosen, results, strict=True):
         if isinstance(result, BorneError):

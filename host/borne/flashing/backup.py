@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -90,7 +91,15 @@ def load(path: Path) -> Backup:
             return _unpacked(path, archive)
     except OSError as error:
         raise ImageError(f"{path}: {error.strerror}") from None
-    except (zipfile.BadZipFile, ValueError, KeyError, TypeError, EOFError, NotImplementedError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        ValueError,
+        KeyError,
+        TypeError,
+        EOFError,
+        NotImplementedError,
+    ) as error:
         raise ImageError(f"{path}: is no backup of a node, or damaged ({error})") from None
 
 

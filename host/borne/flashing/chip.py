@@ -34,13 +34,6 @@ _STOP_SECONDS: Final = 5
 
 _CLOSED: Final = "Could not open"
 _CLOSED_WHY: Final = re.compile(r"^\((.*)\)$", re.MULTILINE)
-_SILENT: Final = (
-    "Failed to connect",
-    "No serial data received",
-    "Wrong boot mode",
-    "Unable to verify flash chip",
-    "Autodetection failed",
-)
 _DIFFERS: Final = "MD5 of file does not match"
 _EMPTY: Final = "the written flash region is empty"
 
@@ -82,6 +75,26 @@ class Span:
 _STARTING: Final = threading.Lock()
 
 
+# Loaders that were started ahead of their use; each ends with its input, and so with this process.
+_SPARE: Final[list[subprocess.Popen[bytes]]] = []
+
+
+def prepare(count: int) -> None:
+    """Start the programs behind so many connections already: they need a quarter of a second until they can be used."""
+    with _STARTING:
+        _SPARE.extend(_start() for _ in range(count))
+
+
+def _start() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "borne.flashing.loader"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=_environment(),
+    )
+
+
 class Chip:
     """A connection to the bootloader on `port`, as a context manager. Entering says who is there; `start` brings the
     rest.
@@ -102,13 +115,7 @@ class Chip:
     def __enter__(self) -> Self:
         with _STARTING:
             ports.check(self.port)
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "borne.flashing.loader"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env=_environment(),
-            )
+            self._process = _SPARE.pop() if _SPARE else _start()
         try:
             answer, _ = self._ask("connect", port=self.port, attempts=self._attempts, before=self._before)
         except BaseException:
@@ -124,7 +131,8 @@ class Chip:
     def start(self, baud: int) -> None:
         """Load esptool's stub and go to this speed. A network port keeps its own, which the far end sets."""
         self.baud = BAUDS[-1] if self.port.startswith("socket://") else baud
-        answer, self.table = self._ask("start", baud=self.baud)
+        self._ask("stub")
+        answer, self.table = self._ask("speed", baud=self.baud)
         self.flash_bytes = answer["flash"]
 
     def md5(self, spans: Sequence[tuple[int, int]]) -> list[str]:
@@ -186,7 +194,7 @@ class Chip:
         closed = _CLOSED_WHY.search(text)
         if _CLOSED in text or (do == "connect" and kind == "port"):
             return ports.explain(self.port, OSError(closed[1] if closed else text))
-        if do == "connect" or (do == "start" and any(part in text for part in _SILENT)):
+        if do == "connect":
             return NoAnswer(
                 f"{self.port}: no ESP32 answers; hold BOOT, press and release RESET, release BOOT, and try again"
             )

@@ -19,7 +19,7 @@ from borne.flashing.image import Region
 __all__ = ["BAUD", "Flashed", "Identity", "attempt", "flash", "flash_all", "identify"]
 
 # A list of ports should not wait for as long as somebody who wants to flash.
-_PROBE_ATTEMPTS: Final = 1
+_PROBE_ATTEMPTS: Final = 2
 
 T = TypeVar("T")
 Job = TypeVar("Job")
@@ -43,7 +43,12 @@ class Flashed:
     baud: int = 0
     kept: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    provisioned: bool = False
+    # SHA-256 of the node's settings file in hex, empty where it has none.
+    settings: str = ""
+
+    @property
+    def provisioned(self) -> bool:
+        return bool(self.settings)
 
 
 def identify(port: str) -> Identity | None:

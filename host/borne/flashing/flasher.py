@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -88,7 +89,8 @@ def _flash(job: Job, how: How, micropython: MicroPython, progress: Progress | No
         chip.reset()
         kept = sorted(name for name in memory.files if job.identity is None or name != settings.FILE)
         done = esptool.result(chip, job.board, regions, written, kept, memory.notes)
-        return replace(done, provisioned=job.identity is not None or settings.FILE in memory.files)
+        raw = node.settings_file(job.identity) if job.identity else memory.files.get(settings.FILE)
+        return replace(done, settings=hashlib.sha256(raw).hexdigest() if raw else "")
 
     return esptool.attempt(job.port, action, baud=how.baud, board=job.board)
 

@@ -37,8 +37,8 @@ _GRAIN: Final = 1024
 @dataclass(frozen=True)
 class Memory:
     """What was found. `nvs_raw`: the old partition, as it was before a flash that was cut off; empty where it was not
-    read. `nvs_there`: as it is now. `is_current`: the firmware's files are there as they shall be, every one.
-    `notes`: what
+    read. `nvs_there`: as it is now, where it shall be. `is_current`: the firmware's files are there as they shall be,
+    every one. `notes`: what
     somebody should know.
     """
 
@@ -95,7 +95,7 @@ def gather(chip: Chip, board: Board, micropython: MicroPython, *, with_nvs: bool
     found |= {(record.namespace, record.key): record for record in nvs.read(raw)}
     # While NVS was being written the cable was pulled: what the board still has is a part of what was saved.
     old = saved.nvs if saved and saved.nvs else raw
-    return Memory(files, is_current, old, raw, tuple(found.values()), note)
+    return Memory(files, is_current, old, b"" if moved else raw, tuple(found.values()), note)
 
 
 def _place(partition: Partition) -> tuple[int, int]:

@@ -18,12 +18,15 @@ from typing import Any, BinaryIO
 
 import serial
 from esptool import cmds  # type: ignore[import-untyped]
+from esptool import loader as esptool_loader
 from esptool.logger import EsptoolLogger  # type: ignore[import-untyped]
 from esptool.logger import log as esptool_log
 from esptool.util import FatalError, flash_size_bytes  # type: ignore[import-untyped]
 
 # The ROM talks at this speed until it is told otherwise.
 ROM_BAUD = 115200
+# A USB bridge that lost its contact is back within two.
+_RETURN_SECONDS = 3
 _TABLE_AT, _TABLE_SIZE = 0x8000, 0x1000
 _WRITING = re.compile(r"Writing at (0x[0-9a-f]+)")
 
@@ -99,17 +102,21 @@ class Session:
             "mac": ":".join(f"{byte:02x}" for byte in mac),
         }, b""
 
-    def start(self, baud: int) -> Answer:
-        """Run esptool's stub, go to this speed, and prove by the partition table, which is checked by MD5, that it
-        works.
-        """
+    def stub(self) -> Answer:
+        """Load esptool's stub, which writes compressed data and hashes fast, and run it."""
         self._esp = cmds.run_stub(self._esp)
+        return {}, b""
+
+    def speed(self, baud: int) -> Answer:
+        """Go to this speed, and prove that it works: what is read is checked by MD5."""
         if baud != ROM_BAUD:
             self._esp.change_baud(baud)
         cmds.attach_flash(self._esp)
         size = cmds.detect_flash_size(self._esp)
         table = self._esp.read_flash(_TABLE_AT, _TABLE_SIZE)
-        return {"flash": flash_size_bytes(size) if size else 0, "stub": self._esp.IS_STUB}, table
+        return {
+            "flash": flash_size_bytes(size) if size else 0,
+        }, table
 
     def md5(self, spans: list[list[int]]) -> Answer:
         return {"md5": [self._esp.flash_md5sum(offset, size) for offset, size in spans]}, b""
@@ -129,6 +136,10 @@ class Session:
     def reset(self, after: str) -> Answer:
         cmds.reset_chip(self._esp, after)
         return {}, b""
+
+
+def _undumped(*_: Any, **__: Any) -> str:
+    return ""
 
 
 def serve(wire: _Wire) -> None:
@@ -158,6 +169,11 @@ def main() -> None:
     for descriptor in (1, 2):
         os.dup2(null, descriptor)
     esptool_log.set_logger(_Quiet(wire))
+    # esptool 5 renders each packet as a hex dump for a trace that is off, which costs a fifth of a flash at 921600
+    # baud.
+    esptool_loader.HexFormatter = _undumped
+    # So many seconds esptool waits for a port that vanished amid a write; whoever pulled the cable should hear it soon.
+    cmds.DEFAULT_CONNECT_ATTEMPTS = _RETURN_SECONDS
     serve(wire)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 from borne import boards
@@ -11,6 +12,7 @@ from borne.flashing.backup import Backup
 from borne.flashing.chip import BAUD, Chip, Progress
 from borne.flashing.esptool import Flashed
 from borne.flashing.image import Partition, Region
+from borne_node import settings
 
 
 def take(port: str, *, baud: int = BAUD) -> Backup:
@@ -66,7 +68,7 @@ def restore(
             board=memory.board,
             baud=chip.baud,
             kept=tuple(sorted(name for name in memory.files if node.is_nodes_own(name))),
-            provisioned=True,
+            settings=_digest(memory),
         )
 
     return esptool.attempt(port, action, baud=baud)
@@ -106,6 +108,11 @@ def _board(files: dict[str, bytes]) -> str:
         return str(json.loads(files.get(node.BOARD_FILE, b"{}")).get("board", ""))
     except (ValueError, AttributeError):
         return ""
+
+
+def _digest(memory: Backup) -> str:
+    raw = memory.files.get(settings.FILE)
+    return hashlib.sha256(raw).hexdigest() if raw else ""
 
 
 def _nvs(memory: Backup, where: Partition) -> bytes:
