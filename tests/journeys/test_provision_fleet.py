@@ -13,6 +13,7 @@ from borne.errors import BorneError, NoAnswer, RegistryError, SettingError
 from borne.flashing.repl import Repl
 from borne.fleet.batch import Batch
 from borne.fleet.commission import commission, for_asset, next_free
+from borne.fleet.labelling import Labels
 from borne.fleet.registry import assets, nodes, status
 from borne.fleet.registry.sites import Site
 from borne.fleet.replacing import replace
@@ -291,6 +292,27 @@ def test_a_batch(hub):
     batch.run()
     assert [one.outcome for one in batch.finished] == ["already so"] * 2
     assert [str(error) for _, error in batch.failures] == ["site S: every asset has its board"]
+
+
+def test_a_label_for_each_board_of_a_batch(hub, tmp_path):
+    hub.list(LIST.replace("L2;light", "L/2;light"))
+    made = [hub.board(name, LORA) for name in "ab"]
+    printed = tmp_path / "printed"
+    printed.mkdir()
+    labels = Labels(hub.registry, tmp_path / "labels", "dk22205", f"cp -t '{printed}'")
+    batch = Batch(hub.bench(), "S", None, [one.port for one in made], then=labels)
+    batch.run()
+    assert batch.tally().done == 2
+    assert sorted(path.name for path in printed.iterdir()) == ["L-2.pdf", "L1.pdf"]
+    hub.list(LIST.replace("L2;light", "L/2;light").replace("Rue de l'Église", "Quai"))
+    broken = Labels(hub.registry, tmp_path / "labels", "dk22205", "false")
+    batch = Batch(hub.bench(), "S", None, [one.port for one in made], then=broken)
+    batch.run()
+    assert {str(error).split(": ", 1)[1] for _, error in batch.failures} == {"false: exit status 1"}
+    with pytest.raises(SettingError, match="stock: 'X' is unknown"):
+        Labels(hub.registry, tmp_path, "X")
+    with pytest.raises(SettingError, match="print: "):
+        Labels(hub.registry, tmp_path, "dk22205", "lp 'tape")
 
 
 def test_a_batch_takes_what_is_plugged_in(hub):

@@ -44,6 +44,13 @@ def provision(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where it was broken off; it does so without being told.")
     ] = False,
+    labels: Annotated[
+        Path | None, typer.Option(help="--batch: write each node's label (PDF) into this folder.")
+    ] = None,
+    stock: Annotated[str, typer.Option(help="--labels: what is printed on.")] = "DK-22205",
+    print_with: Annotated[
+        str | None, typer.Option("--print", help='--labels: command that prints the file: "lp -d tape".')
+    ] = None,
     registry: Annotated[str | None, typer.Option(help="As for `borne fleet`.")] = None,
     vault: Annotated[Path | None, typer.Option(help="As for `borne fleet`.")] = None,
     identity: Annotated[Path | None, typer.Option(help="As for `borne fleet vault`.")] = None,
@@ -68,7 +75,8 @@ def provision(
     if batch:
         if asset is not None:
             raise SettingError("batch: takes the next free assets of the list; leave ASSET out, or --batch")
-        provision_fleet.batch(bench, port, site, board, count, as_json)
+        printer = provision_fleet.printer(bench, labels, stock, print_with)
+        provision_fleet.batch(bench, port, site, board, count, printer, as_json)
     else:
         provision_fleet.one(bench, str(asset), port, as_json)
 

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from borne.cli.fleet.options import asking
 from borne.cli.provision_picture import Picture
-from borne.errors import PortError, VaultError
+from borne.errors import PortError, SettingError, VaultError
 from borne.flashing import ports
 from borne.fleet.batch import Batch
 from borne.fleet.commission import Bench, Done, commission, for_asset
@@ -70,18 +70,32 @@ def one(bench: Bench, asset: str, given: list[str] | None, as_json: bool) -> Non
         raise typer.Exit(1)
 
 
+def printer(
+    bench: Bench, folder: Path | None, stock: str, command: str | None
+) -> Callable[[Done], None] | None:
+    """What prints labels, where they are asked for."""
+    if folder is None:
+        if command is not None:
+            raise SettingError("print: says how to print labels: say where they go with --labels FOLDER")
+        return None
+    from borne.fleet.labelling import Labels
+
+    return Labels(bench.registry, folder, stock, command)
+
+
 def batch(
     bench: Bench,
     given: list[str] | None,
     site: str | None,
     board: str | None,
     count: int | None,
+    then: Callable[[Done], None] | None,
     as_json: bool,
 ) -> None:
     """One board after another, as they are plugged in; or those on the ports given, at once."""
     console = Console(stderr=True, highlight=False)
     picture = Picture(console)
-    work = Batch(bench, site, board, tuple(given) if given else None, told=picture.note)
+    work = Batch(bench, site, board, tuple(given) if given else None, told=picture.note, then=then)
     with picture:
         work.run(count)
     for done in work.finished:

@@ -107,8 +107,13 @@ class Batch:
             finally:
                 self._stop.set()
         self._tell_all(0.0)
+        for one in self._seen.values():
+            # What was no BorneError is a defect, and must not pass for a board that is done.
+            one.result()
 
     def _is_over(self, count: int | None) -> bool:
+        if any(one.done() and one.exception() for one in self._seen.values()):
+            return True
         working = any(not one.done() for one in self._seen.values())
         if self._given is not None:
             return len(self._seen) == len(set(self._given)) and not working
@@ -139,8 +144,8 @@ class Batch:
 
         try:
             done = commission(self._bench, port, choose, tell)
-            self._then(done)
             self.finished.append(done)
+            self._then(done)
             self._events.put(_ended(port, done))
         except _Stopped:
             pass

@@ -228,6 +228,11 @@ def flashed(
         note(db, at.asset_id, at.id, "flashed", f"firmware {firmware}, MicroPython {micropython}", stamp)
 
 
+def was_flashed(db: sql.Connection, mac: str) -> bool:
+    """Whether our firmware was ever written to the chip with this MAC."""
+    return db.execute(sql.select(sql.literal(1)).where(flashes.c.mac == mac).limit(1)).first() is not None
+
+
 def provisioned(
     db: sql.Connection, at: Standing, settings: str, digest: str, firmware: str, stamp: Stamp
 ) -> None:
