@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
@@ -64,6 +64,20 @@ CHIPS: Final[Mapping[str, Chip]] = {
         adc1=_pads((1, 10)),
         rtc=_pads((0, 21)),
     ),
+    "esp32c3": Chip(
+        title="ESP32-C3",
+        image_id=5,
+        bootloader=0,
+        pads=_pads((0, 21)),
+        input_only=frozenset(),
+        # 11 is the flash's supply (VDD_SPI), 12 to 17 are its lines.
+        flash=_pads((11, 17)),
+        strapping=frozenset({2, 8, 9}),
+        console=_pads((18, 21)),
+        adc1=_pads((0, 4)),
+        # GPIO 0 to 5 could wake the chip, but MicroPython 1.25 has no call for it (ports/esp32/modesp32.c: ext0, ext1).
+        rtc=frozenset(),
+    ),
 }
 
 # What drives its pad; everything else only listens.
@@ -75,6 +89,7 @@ _OUTPUTS: Final = frozenset(
 )
 
 Pad = Annotated[int, Field(ge=0, le=48)]
+UsbId = Annotated[str, Field(pattern="^[0-9a-f]{4}:[0-9a-f]{4}$")]
 
 
 class _Table(BaseModel):
@@ -120,12 +135,14 @@ class Radio(_Table):
     `tcxo_mv`: supply that the chip's DIO3 gives the TCXO (SX126x datasheet 13.3.6), None for a crystal.
     `dio2_switch`: DIO2 drives the antenna switch (SX126x datasheet 13.3.5).
     `mhz`: lowest and highest frequency that its antenna path is built for, None where nothing is known.
+    `external`: it is no part of the board and is wired to it by whoever builds the node.
     """
 
     chip: Annotated[str, Field(pattern="^(sx1262|sx1276)$")]
     tcxo_mv: Annotated[int, Field(ge=1600, le=3300)] | None = None
     dio2_switch: bool = False
     mhz: Annotated[tuple[int, int], Field(strict=False)] | None = None
+    external: bool = False
 
 
 class Power(_Table):
@@ -147,8 +164,10 @@ class Board(_Table):
     chip: str
     flash_mb: Annotated[int, Field(ge=2, le=32)]
     image: Annotated[str, Field(pattern=r"^[A-Z0-9_]+$")]
+    image_variant: Annotated[str, Field(pattern=r"^[A-Z0-9_]+$")] | None = None
     image_version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
     image_date: Annotated[str, Field(pattern=r"^\d{8}$")]
+    usb: Annotated[tuple[UsbId, ...], Field(strict=False)] = ()
     flash_pins: Annotated[tuple[int, ...], Field(strict=False)] | None = None
     sources: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
     pins: Pins
@@ -167,7 +186,13 @@ class Board(_Table):
     @property
     def image_file(self) -> str:
         """Name of the MicroPython image as the project publishes it."""
-        return f"{self.image}-{self.image_date}-v{self.image_version}.bin"
+        variant = f"-{self.image_variant}" if self.image_variant else ""
+        return f"{self.image}{variant}-{self.image_date}-v{self.image_version}.bin"
+
+    @property
+    def image_url(self) -> str:
+        """Where the project publishes that image."""
+        return f"https://micropython.org/resources/firmware/{self.image_file}"
 
     @property
     def image_page(self) -> str:
@@ -190,7 +215,20 @@ class Board(_Table):
             raise ValueError("battery.divider and pins.battery_adc belong together")
         if (self.pins.lora_cs is None) != (self.radio is None):
             raise ValueError("radio.chip and pins.lora_cs belong together")
+        for name in self._missing():
+            raise ValueError(f"pins.{name}: is missing")
         return self
+
+    def _missing(self) -> Iterator[str]:
+        """Functions that others are of no use without."""
+        wired = self.pins.wired()
+        groups = [{"i2c_sda", "i2c_scl"}, {"uart_rx", "uart_tx"}]
+        if self.radio is not None:
+            busy = {"lora_busy"} if self.radio.chip.startswith("sx126") else set()
+            groups.append({"lora_sck", "lora_miso", "lora_mosi", "lora_cs", "lora_reset"} | busy)
+        for group in groups:
+            if group & wired.keys():
+                yield from sorted(group - wired.keys())
 
     def _pad_problem(self, name: str, pad: int) -> str | None:
         chip = self.silicon

@@ -6,6 +6,9 @@ BorneError
 │   ├── SettingError    a node setting is missing or malformed
 │   ├── ImageError      a firmware image is truncated, foreign, or for another chip
 │   ├── PortError       a port does not exist, is busy, or is not permitted
+│   ├── ListError       a list of assets cannot be read, or rows of it are refused
+│   ├── RegistryError   the registry is not there, not ours, or says otherwise
+│   ├── VaultError      the vault is locked, damaged, or not there
 │   ├── EnvelopeError   a line of a stream is no message of a network that is known
 │   └── DecodeError     bytes are no report
 └── DeviceError         exit 1: the device or the network failed
@@ -42,6 +45,18 @@ class ImageError(UserError):
 
 
 class PortError(UserError):
+    pass
+
+
+class ListError(UserError):
+    pass
+
+
+class RegistryError(UserError):
+    pass
+
+
+class VaultError(UserError):
     pass
 
 

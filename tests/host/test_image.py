@@ -16,8 +16,11 @@ from hypothesis import strategies as st
 from littlefs import LittleFS
 
 from borne import boards
-from borne.errors import ImageError
-from borne.flashing import image, node
+from borne.errors import ImageError, SettingError
+from borne.flashing import image, node, nvs, volume
+from borne.fleet import provision
+from borne.virtual.nvs import Partition
+from borne_node import settings as node_settings
 
 DEVKIT = boards.load("esp32-devkitc")
 S3 = boards.load("esp32-s3-devkitc")
@@ -142,7 +145,7 @@ def test_no_image_at_all():
 def test_an_image_for_another_chip_names_both():
     said = refusal(combined(), S3)
     assert "is for ESP32, but board esp32-s3-devkitc has an ESP32-S3" in said
-    assert "chip id 5" in refusal(combined(chip_id=5))
+    assert "chip id 13" in refusal(combined(chip_id=13))
 
 
 def test_s3_images_start_at_zero():
@@ -400,3 +403,82 @@ def test_micropython_mounts_the_filesystem_and_imports_from_it(mounted, tmp_path
     ).stdout
     assert "/node/borne_node/settings.mpy" in seen
     assert "['board.json', 'borne_node', 'main.py', 'version.json']" in seen
+
+
+LORA = boards.load("ttgo-lora32-v21")
+FILL = {
+    "kind": "fill",
+    "name": "bin-7",
+    "wifi_ssid": "Mairie",
+    "mqtt_host": "broker.example",
+    "depth_mm": 1500,
+}
+ROAD = {"kind": "parking", "name": "bay-3", "link": "lorawan", "dev_eui": "70b3d57ed0051c7a"}
+APP_KEY = bytes.fromhex("5c1f9e07a2b64d83fe10c95a7723b1d6")
+
+
+def identity(given, **secrets):
+    return node.Identity(*provision.check(given, secrets))
+
+
+def test_a_whole_node_holds_its_settings_in_the_filesystem_and_its_secrets_in_nvs_only():
+    """Read back with parts that built nothing of it: littlefs, and the virtual board's NVS."""
+    made = node.regions(LORA, identity=identity(ROAD, app_key=APP_KEY.hex().encode()))
+    assert [region.name for region in made] == ["bootloader", "partition table", "nvs", "factory", "vfs"]
+    whole = bytearray(node.merge(made).ljust(4 << 20, b"\xff"))
+    assert Partition(whole, 0x9000, 0x6000).values() == {("borne", "lw_app_key.a"): APP_KEY}
+    system = LittleFS(block_size=4096, block_count=512, mount=False, name_max=255)
+    system.context.buffer = whole[0x200000:]
+    system.mount()
+    found = files_of(system)
+    stored = node_settings.parse(found.pop("settings.json"))
+    assert (stored["name"], stored["slot"], stored["region"]) == ("bay-3", "a", "EU868")
+    assert found == node.node_files(LORA)
+    assert APP_KEY not in bytes(whole[:0x9000]) + bytes(whole[0xF000:])
+
+
+def test_same_node_same_bytes_and_another_key_changes_nvs_only():
+    one = node.regions(LORA, identity=identity(ROAD, app_key=APP_KEY.hex().encode()))
+    assert node.regions(LORA, identity=identity(ROAD, app_key=APP_KEY.hex().encode())) == one
+    other = node.regions(
+        LORA, identity=identity(ROAD, app_key=APP_KEY.hex().upper().replace("5C", "5D").encode())
+    )
+    assert [left.name for left, right in zip(one, other, strict=True) if left != right] == ["nvs"]
+
+
+def test_what_a_node_keeps_outlives_the_flash():
+    kept = node.Kept(
+        {"settings.json": b"old", "outbox/3": b"frame"},
+        (
+            nvs.Record("borne", "ledger", "binary", b"spent"),
+            nvs.Record("borne", "wifi_pw.b", "binary", b"old"),
+        ),
+    )
+    plain = node.regions(DEVKIT, keep=kept)
+    assert "nvs" not in [region.name for region in plain]
+    assert volume.read(blocks_of(plain[-1].data), 0x200000, node.is_nodes_own) == kept.files
+    named = node.regions(DEVKIT, identity=identity(FILL), keep=kept)
+    files = volume.read(blocks_of(named[-1].data), 0x200000, node.is_nodes_own)
+    assert node_settings.parse(files["settings.json"])["name"] == "bin-7"
+    assert files["outbox/3"] == b"frame"
+    assert nvs.read(named[2].data) == [kept.records[0]]
+
+
+def blocks_of(data):
+    return lambda block: data[block * 4096 : (block + 1) * 4096]
+
+
+def test_boards_that_cannot_be_that_node_are_refused():
+    with pytest.raises(SettingError, match="link: board esp32-devkitc has no LoRa radio"):
+        node.regions(DEVKIT, identity=identity(ROAD, app_key=APP_KEY.hex().encode()))
+    asia = identity({**ROAD, "region": "EU433"}, app_key=APP_KEY.hex().encode())
+    with pytest.raises(SettingError, match="region: EU433 lies at .* built for 863 to 928 MHz"):
+        node.regions(LORA, identity=asia)
+    with pytest.raises(SettingError, match="'wifi' is unknown"):
+        node.regions(DEVKIT, identity=node.Identity(FILL, {"wifi": b"x"}))
+    with pytest.raises(SettingError, match="depth_mm is missing|depth_mm: is missing"):
+        node.regions(DEVKIT, identity=node.Identity({**FILL, "depth_mm": None}, {}))
+
+
+def test_no_secret_in_a_repr():
+    assert "secret" not in repr(node.Identity(FILL, {"wifi_password": b"secret"}))

@@ -41,9 +41,9 @@ def borne(*arguments, **environment):
     )
 
 
-def refused(*arguments, code=2):
+def refused(*arguments, code=2, **environment):
     """One line on stderr, nothing on stdout, and this exit code."""
-    done = borne(*arguments)
+    done = borne(*arguments, **environment)
     assert (done.returncode, done.stdout) == (code, "")
     assert done.stderr.startswith("borne: ")
     assert done.stderr.count("\n") == 1
@@ -144,7 +144,7 @@ def test_a_missing_image_says_where_to_get_it_and_boards_may_be_files(board, tmp
         .read_text()
         .replace('image = "ESP32_GENERIC"', 'image = "ESP32_NOWHERE"')
     )
-    said = refused("flash", mine, "--port", board.port)
+    said = refused("flash", mine, "--port", board.port, BORNE_OFFLINE="1")
     assert "ESP32_NOWHERE-20250415-v1.25.0.bin is missing" in said
     assert "https://micropython.org/download/ESP32_NOWHERE/" in said
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -19,8 +19,10 @@ COMMANDS: Final = {
     "boards": ("borne.cli.boards", ""),
     "ports": ("borne.cli.ports", ""),
     "flash": ("borne.cli.flash", ""),
+    "image": ("borne.cli.image", ""),
     "budget": ("borne.cli.budget", ""),
     "provision": ("borne.cli.provision", ""),
+    "fleet": ("borne.cli.fleet", "fleet"),
     "sensor-test": ("borne.cli.sensor_test", ""),
     "deploy": ("borne.cli.deploy", ""),
     "self-test": ("borne.cli.self_test", ""),
@@ -32,16 +34,18 @@ COMMANDS: Final = {
 }
 
 
-class _Commands(TyperGroup):
+class Lazy(TyperGroup):
     """Loads a command when it is named, so that none waits for, or fails by, the libraries of another."""
 
+    table: ClassVar[Mapping[str, tuple[str, str]]] = COMMANDS
+
     def list_commands(self, ctx: Any) -> list[str]:
-        return list(COMMANDS)
+        return list(self.table)
 
     def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | TyperGroup | None:
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self.table:
             return None
-        module, extra = COMMANDS[cmd_name]
+        module, extra = self.table[cmd_name]
         try:
             function = getattr(import_module(module), module.rpartition(".")[2])
         except ModuleNotFoundError as error:
@@ -69,7 +73,7 @@ def _without(name: str, extra: str, error: ModuleNotFoundError) -> Callable[[], 
 
 app = typer.Typer(
     name="borne",
-    cls=_Commands,
+    cls=Lazy,
     help="Flash street sensor nodes, provision them, decode what they send.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

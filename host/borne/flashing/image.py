@@ -43,11 +43,19 @@ _CHECKSUM_SEED: Final = 0xEF
 
 @dataclass(frozen=True)
 class Region:
-    """Bytes for one place of the flash. `name` is the partition's, or "bootloader", "partition table"."""
+    """Bytes for one place of the flash. `name` is the partition's, or "bootloader", "partition table".
+
+    `blocks`: numbers of the 4096-byte blocks that matter, None where all do (see volume.Volume).
+    """
 
     name: str
     offset: int
     data: bytes
+    blocks: frozenset[int] | None = None
+
+    @property
+    def end(self) -> int:
+        return self.offset + len(self.data)
 
     def __repr__(self) -> str:
         return f"Region({self.name!r}, {self.offset:#x}, {len(self.data)} bytes)"
@@ -85,6 +93,13 @@ class MicroPython:
                 return partition
         raise ImageError(f"{self.source}: its partition table has no {name!r}; is it a MicroPython image?")
 
+    def nvs(self) -> Partition:
+        """The first NVS partition, which is the one that ESP-IDF opens by default. Raises ImageError."""
+        for partition in self.partitions:
+            if partition.is_nvs:
+                return partition
+        raise ImageError(f"{self.source}: its partition table has no NVS, where a node keeps its secrets")
+
 
 def search_path() -> list[Path]:
     """Folders in which images are looked for, first to last."""
@@ -102,14 +117,19 @@ def find_image(board: Board, explicit: str | Path | None = None) -> Path:
         if not path.is_file():
             raise ImageError(f"{path}: no such image file; the official one is on {board.image_page}")
         return path
-    for folder in search_path():
-        path = folder / board.image_file
-        if path.is_file():
-            return path
+    path_found = found(board)
+    if path_found is not None:
+        return path_found
     raise ImageError(
         f"{board.image_file} is missing: get it from {board.image_page} and give it with --image, "
         f"or put it into {search_path()[0]}"
     )
+
+
+def found(board: Board) -> Path | None:
+    """The board's own version of the image, where it is in the search path."""
+    files = (folder / board.image_file for folder in search_path())
+    return next((path for path in files if path.is_file()), None)
 
 
 def load(path: Path, board: Board) -> MicroPython:

