@@ -43,6 +43,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "clock": ("RELEASED", "compat"),
     "switch": (),
     "rescue": ("errors", "compat"),
+    "facts": ("app", "settings", "errors", "link.lorawan", "outbox"),
     "selftest": ("sense", "sensors", "power", "secrets", "settings", "errors"),
     "main": _ANYTHING,
 }
@@ -51,7 +52,7 @@ _NEVER = {"random", "urandom", "logging"}
 _COMPUTED = {("sense/__init__.py", "load")}
 _LOADED = ("chips.", "sense.")
 # What a host starts at the prompt, on the bench: it prints what it finds, and no wake knows it.
-_BENCH = {"sense.probe": (), "selftest": ("sense.probe",)}
+_BENCH = {"sense.probe": (), "selftest": ("sense.probe",), "facts": ()}
 
 # What only some may do, by the name that is called or used: {name: {(file, function)}}.
 ONLY = {
@@ -70,6 +71,7 @@ ONLY = {
         ("post.py", "_put_off"),
         ("sense/probe.py", "say"),
         ("selftest.py", "_say"),
+        ("facts.py", "tell"),
         ("hardware.py", "host_is_waiting"),
         ("hardware.py", "stay"),
     },
