@@ -31,7 +31,7 @@ def provision(
         str | None, typer.Option(help="wifi: broker mqtt://[USER@]HOST[:PORT], or mqtts:// for TLS.")
     ] = None,
     place: Annotated[str | None, typer.Option(help="Where it stands, for people.")] = None,
-    profile: Annotated[str | None, typer.Option(help="parking: zone, bay or live.")] = None,
+    profile: Annotated[str | None, typer.Option(help="parking: zone, bay, day or live.")] = None,
     link: Annotated[str, typer.Option(help="How it reports: wifi or lorawan.")] = "wifi",
     ntp_host: Annotated[str | None, typer.Option(help="wifi: time server.")] = None,
     dev_eui: Annotated[
@@ -58,6 +58,13 @@ def provision(
     earth_nt: Annotated[
         int | None, typer.Option(help="parking: strength of the earth's magnetic field there, in nT.")
     ] = None,
+    dimmer: Annotated[
+        str | None, typer.Option(help="light: how the lamp follows presence: none, pwm, dc10 (0-10 V).")
+    ] = None,
+    dim_percent: Annotated[
+        int | None, typer.Option(help="light: brightness with nobody there, in percent.")
+    ] = None,
+    dim_hold_s: Annotated[int | None, typer.Option(help="light: seconds that the lamp stays bright.")] = None,
     refractory_s: Annotated[
         int | None, typer.Option(help="light: seconds until presence counts again.")
     ] = None,
@@ -112,6 +119,9 @@ def provision(
         withheld_bays=None if withheld_bays is None else _numbers("withheld_bays", withheld_bays),
         floor_mm=floor_mm,
         earth_nt=earth_nt,
+        dimmer=dimmer,
+        dim_percent=dim_percent,
+        dim_hold_s=dim_hold_s,
         refractory_s=refractory_s,
         presence=presence,
         lamp=lamp,
