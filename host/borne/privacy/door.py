@@ -19,9 +19,12 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "sense": ("sense", "chips", "sensors", "sealed", "compat", "errors"),
     "sensors": (),
     "chips": ("chips", "compat", "errors"),
-    "privacy": ("privacy", "report.schema", "sealed", "compat", "errors", "RELEASED"),
+    "privacy": ("privacy", "report.schema", "hmac_drbg", "sealed", "compat", "errors", "RELEASED"),
     "report": ("report", "compat"),
     "link": ("link", "chips.lora", "chips.sx126x", "chips.sx127x", "compat", "errors", "secrets", "sealed"),
+    "past": ("report.markers", "sealed"),
+    "hmac_drbg": (),
+    "dimmer": ("compat",),
     "outbox": ("compat", "errors"),
     "post": ("link", "errors"),
     "app": _ANYTHING,
@@ -93,8 +96,8 @@ _MAY_ENCODE = {
 # Names that a printed line may hold: errors of our own tree, whose texts are checked where they are raised.
 _PRINTED = {"fault", "problem", "reason", "failed", "seconds", "__version__"}
 _WRITERS = {"settings.py", "outbox.py", "rescue.py"}
-# Where app.py may hand a reading: to the gate, or to the question whether it is a fault.
-_TAKE_READINGS = {"pass_gate", "take", "isinstance"}
+# Where app.py may hand a reading: to the gate.
+_TAKE_READINGS = {"pass_gate", "add"}
 
 
 @dataclass(frozen=True)
