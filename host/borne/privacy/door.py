@@ -21,7 +21,13 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "chips": ("chips", "compat", "errors"),
     "privacy": ("privacy", "report.schema", "hmac_drbg", "sealed", "compat", "errors", "RELEASED"),
     "report": ("report", "compat"),
-    "link": ("link", "chips.lora", "chips.sx126x", "chips.sx127x", "compat", "errors", "secrets", "sealed"),
+    # Of power only the battery's level, which a network server asks for.
+    "link": (
+        *("link", "chips.lora", "chips.sx126x", "chips.sx127x", "compat", "errors", "secrets", "sealed"),
+        *("steps", "power"),
+    ),
+    "power": (),
+    "steps": (),
     "past": ("report.markers", "sealed"),
     "hmac_drbg": (),
     "dimmer": ("compat",),
