@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import subprocess
 import sys
 import tempfile
@@ -17,7 +16,7 @@ from borne.flashing import node
 HERE = Path(__file__).parent
 TESTS = HERE.parent / "tests"
 WORLD = [TESTS / "fakes", HERE.parent / "host" / "borne" / "virtual"]
-sys.path[:0] = [str(path) for path in (*WORLD, TESTS / "firmware")]
+sys.path[:0] = [str(path) for path in WORLD]
 
 import loramsg  # noqa: E402
 from clock import FakeClock  # noqa: E402
@@ -26,7 +25,6 @@ from lorawan_peers import PEERS, Peer, Unable  # noqa: E402
 from lorawan_site import make_chip  # noqa: E402
 from silicon.sx126x import SX126x as ChipOf1262  # noqa: E402
 from silicon.sx127x import SX127x as ChipOf1276  # noqa: E402
-from test_lorawan_mac import downlink, forge, snapshot, take  # noqa: E402
 
 from borne_node.chips.sx126x import SX126x  # noqa: E402
 from borne_node.chips.sx127x import SX127x  # noqa: E402
@@ -37,13 +35,12 @@ from borne_node.link.lorawan.frames import Data  # noqa: E402
 # As tests/host/test_heap.py: live modules on 32-bit pointers over those on the 64-bit unix port.
 RATIO = 73_568 / 105_984
 ROUNDS = 3_000
-FORGERIES = 1_000_000
 DRIVERS = {"sx1276": "sx127x", "sx1262": "sx126x"}
 HEAP = ("code as loaded", "objects of an open link", "code and objects at most, joining and sending")
 
 
 def rows() -> list[dict[str, Any]]:
-    return [*_bytes(), *_heap(), *_crypto(), *_flash(), *_windows(), *_agreed(), *_forged()]
+    return [*_bytes(), *_heap(), *_crypto(), *_flash(), *_windows(), *_agreed()]
 
 
 def _row(
@@ -197,23 +194,6 @@ def _questions(peer: Peer, vectors: dict[str, Any]) -> Iterator[bool | None]:
         yield _able(
             lambda keys=keys, row=row, count=count: peer.open(*keys, bytes.fromhex(row["phy"]), count) is None
         )
-
-
-def _forged() -> Iterator[dict[str, Any]]:
-    here: Any = joined()
-    here.send()
-    here.address_bytes = here.network.address.to_bytes(4, "little")
-    here.sample = downlink(here, 1, options=b"\x03\x11\x07\x00\x01", payload=b"x" * 20)
-    rnd = random.Random(4711)
-    before = snapshot(here)
-    taken = 0
-    for number in range(FORGERIES):
-        frame = forge(here, rnd.randbytes, number)
-        # A cut frame may be completed by chance.
-        taken += frame != here.sample and take(here, frame) is not None
-    if snapshot(here) != before:
-        raise RuntimeError("a forgery changed the session")
-    yield _row(f"forged downlinks of {FORGERIES:,} that were taken or changed anything", taken, "frames")
 
 
 def _able(ask: Callable[[], bool]) -> bool | None:

@@ -8,6 +8,7 @@ from store import FakeStore
 
 from borne_node.link.lorawan import join, regions, requests  # noqa: F401  loaded once, for a node loads them each time
 from borne_node.link.lorawan.mac import Mac
+from borne_node.link.lorawan.regions import eu868  # noqa: F401
 
 APP_KEY = bytes(range(16))
 JOIN_EUI = b"\x70\xb3\xd5\x7e\xd0\0\0\x01"

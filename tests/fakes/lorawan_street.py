@@ -20,7 +20,9 @@ from borne_node.chips.lora import airtime_us
 from borne_node.chips.sx126x import SX126x
 from borne_node.chips.sx127x import SX127x
 from borne_node.errors import LinkDown
+from borne_node.link.lorawan import battery, frames, join, requests  # noqa: F401  loaded once, as below
 from borne_node.link.lorawan.link import LoraWanLink
+from borne_node.link.lorawan.regions import eu868  # noqa: F401  a node lets go of it; here that is only slow
 from borne_node.report import codec
 
 _TICKS = (1 << 30) - 1

@@ -272,6 +272,21 @@ def test_opening_error_of_the_windows():
         assert -2_000 <= early <= 4_000, (chip, early)
 
 
+def test_a_clock_that_is_set_during_a_session_frees_no_airtime():
+    for leap in (7200, -7200):
+        street = Street("sx1262", fair_use_s=0).joined()
+        street.link._mac.session.rate = 0
+        with raises(NotBefore):
+            while True:
+                street.link.send(1, bytes(51))
+        street.clock.set(street.clock.now() + leap)
+        street.link.close()
+        street.wake(10).open()
+        with raises(NotBefore) as caught:
+            street.link.send(1, bytes(51))
+        assert 0 < caught.value.when - street.clock.now() <= 4200
+
+
 def test_listen_before_talk_hears_who_is_on_the_air():
     for chip in CHIPS:
         street = Street(chip, "AS923-1-JP").joined()

@@ -128,9 +128,16 @@ class LoraWanLink:
 
     def close(self):
         """Radio off. Never raises; may be called at any time."""
+        if self._radio is None:
+            return
         try:
-            if self._radio:
-                self._radio.sleep()
+            if self._mac:
+                # By the clock as it is now: if it was set meanwhile, that is no time slept, which would free airtime.
+                self._mac.keep()
+        except StorageError:
+            pass
+        try:
+            self._radio.sleep()
         except LinkDown:
             pass
         self._radio = None
