@@ -41,6 +41,7 @@ class Node(fakes.Node):
             self.clock, self.told, fakes.RADIO_BASE, region, Chip()
         )
         self.radio.mode = None
+        self.radio.keep = 0  # what the world writes down is no part of the node
         self.secrets["a"] = {"app_key": self.network.app_key}
 
     def make_radio(self):
@@ -62,12 +63,17 @@ def forget():
 
 
 gc.threshold(8192)  # as hardware.py
+# MicroPython keeps names in pools, each twice as large as the one before (py/qstr.c). On the board they hold the node's
+# names alone; here those would share the world's, until one name more costs a pool for 1280. So that pool is there
+# before anything is measured, and test_heap.py counts what the node's own would be.
+for number in range(600):
+    hasattr(sys, f"name_{number}")
 world = Node(kind, **SETTINGS[kind], **({} if link == "wifi" else {"link": "lorawan"}))
 forget()
 print("world", gc.mem_alloc())
 for number in range(WAKES):
     board = world.wake()
-    if board.ended[0] != "sleep" or board.memory.read("crashes") != b"\0":
+    if board.ended[0] != "sleep" or any(board.memory.read("failed")):
         sys.exit(1)
     del board
     world.broker.published.clear()

@@ -5,7 +5,7 @@ import json
 import struct
 
 from borne_node import power
-from borne_node.errors import NodeError, SensorFault, SettingsError, StorageError
+from borne_node.errors import SensorFault, SettingsError, StorageError
 from borne_node.report import markers  # noqa: F401  loaded for good: the same SUPPRESSED in every step
 from borne_node.steps import step
 
@@ -24,9 +24,6 @@ _FORGOTTEN = (0,) * 10
 # caused just before a frame was due comes first.
 _SENSING_S = 30
 _POLL_MS = 20
-
-_CRASHES_MOST = 3
-_AFTER_CRASH_MS = 60_000
 
 
 class Node:
@@ -52,6 +49,7 @@ class Node:
         if self.session_is_due():
             self.sit_out(due)
             self.obey(self.deliver())
+            self.reseed()
             until = self.clock.now() if self.again else self.look_ahead()
         self.remember()
         return (min(until, self.post[1]) if self.waiting else until), pin
@@ -137,7 +135,7 @@ class Node:
 
         outbox, was_set = self.open_outbox(), self.clock.is_set
         way = link.build(self.settings, self.board)
-        post = Post(self.clock, self.reseed, self.board.entropy, self.post)
+        post = Post(self.clock, self.board.entropy, self.post)
         downlinks = post.session(way, outbox, self.unsaved)
         self.post, self.rate = post.memory, way.rate() or self.rate
         self.lost += len(self.unsaved)
@@ -151,7 +149,7 @@ class Node:
 
     @step
     def reseed(self):
-        """Mix fresh entropy into the generator when it is time to; the radio is on."""
+        """Mix fresh entropy into the generator when it is time to, daily; a radio is on while it is drawn."""
         from borne_node.privacy.drbg import Drbg
 
         drbg = Drbg(self.board.noise, self.board.nvs)
@@ -210,27 +208,58 @@ class Node:
             _MEMORY, self.cause, self.health_at, self.lost, self.waiting, *self.post, *self.rate
         )
         self.memory.write("app", kept)
-        self.memory.write("crashes", b"\0")
+        self.memory.write("failed", b"")
         self.memory.commit()
 
 
 def run(board):
-    """Wake once, then sleep. A node that cannot work says why and stays reachable at the prompt."""
+    """Wake once, then sleep. A node that cannot work says why, and stays reachable or tries again (rescue.py)."""
+    goes_on, trouble = begin(board)
+    if not goes_on:
+        return None
     try:
         settings = read_settings(board)
     except SettingsError as problem:
+        end(board)
         return board.stay("%s; provision this node (again)" % problem)
     board.watch()
     try:
         node = Node(board, settings)
+        if trouble is not None:
+            # Whatever ended the wakes before this one is told as soon as there is a way.
+            node.cause, node.health_at = trouble, 0
         until, pin = node.wake()
     except KeyboardInterrupt:
+        end(board)
         return board.stay("interrupted by a host")
     except Exception as error:
-        return after_crash(board, error)
+        return fail(board, error)
+    if trouble is not None or not board.slept:
+        end(board)
     if node.reboot:
         return board.reset()
     return board.deep_sleep(power.sleep_ms(board.clock.now(), until), pin)
+
+
+@step
+def begin(board):
+    from borne_node import rescue
+
+    return rescue.begin(board)
+
+
+@step
+def end(board):
+    from borne_node import rescue
+
+    rescue.end(board)
+
+
+@step
+def fail(board, error):
+    from borne_node import rescue
+
+    return rescue.fail(board, error)
 
 
 @step
@@ -250,19 +279,6 @@ def read_settings(board):
         settings.save(given)
     board.memory.write("settings", settings.digest(given))
     return given
-
-
-def after_crash(board, error):
-    """Try again after a minute; after three failed wakes in a row stay at the prompt, where a host can help."""
-    # The text of a foreign exception may hold a raw value; its class does not.
-    reason = str(error) if isinstance(error, NodeError) else type(error).__name__
-    crashes = (board.memory.read("crashes") or b"\0")[0] + 1
-    print("borne: failed wake %d: %s" % (crashes, reason))
-    board.memory.write("crashes", bytes((crashes,)))
-    board.memory.commit()
-    if crashes >= _CRASHES_MOST:
-        return board.stay("%d wakes failed in a row, the last by %s" % (crashes, reason))
-    return board.deep_sleep(_AFTER_CRASH_MS)
 
 
 def recall(memory):

@@ -24,11 +24,12 @@ from borne_node.records import Records
 from borne_node.secrets import NVS_NAMESPACE, SECRETS, secret_key
 
 _FILE = "board.json"
-_BOOT_WINDOW_MS = 3000
+_BOOT_WINDOW_S = 3
 _SLICE_MS = 100
 # The longest wake is a Wi-Fi association, TLS and a full outbox; each has its own limit, together under two minutes.
 _WATCHDOG_MS = 180_000
-_FEED_MS = 30_000
+# A node that was left at its prompt goes back to work.
+_PROMPT_MS = 3_600_000
 _BLOB_USUAL = 64
 _NOT_FOUND = 0x1102  # ESP_ERR_NVS_NOT_FOUND (nvs.h); MicroPython raises it negated
 _BLOB_MAX = 4000  # ESP-IDF, NVS: a blob of at most 4000 bytes fits one page
@@ -54,13 +55,13 @@ class Board:
         self.entropy = os.urandom
         self._watchdog = None
 
-    def host_is_waiting(self):
+    def host_is_waiting(self, seconds=_BOOT_WINDOW_S):
         """True when a host interrupts the boot window; a wake from deep sleep has no window and is never late."""
         if self.slept:
             return False
-        print("borne %s: waiting 3 s for a host, Ctrl-C to stay at the prompt" % __version__)
+        print("borne %s: waiting %d s for a host, Ctrl-C to stay at the prompt" % (__version__, seconds))
         try:
-            for _ in range(_BOOT_WINDOW_MS // _SLICE_MS):
+            for _ in range(seconds * 1000 // _SLICE_MS):
                 self.clock.sleep_ms(_SLICE_MS)
         except KeyboardInterrupt:
             print("borne: staying at the prompt")
@@ -185,10 +186,11 @@ class Board:
         self._watchdog = machine.WDT(timeout=_WATCHDOG_MS)
 
     def stay(self, reason):
-        """Say why, and stay reachable at the prompt."""
-        print("borne: safe mode: %s" % reason)
+        """Say why, and stay reachable at the prompt; where the watchdog runs, for an hour."""
+        print("borne: staying at the prompt: %s" % reason)
         if self._watchdog:
-            machine.Timer(0).init(period=_FEED_MS, callback=lambda _: self._watchdog.feed())
+            # It outlives a host's soft reset, and nobody feeds it there: so it must not bite amid the host's work.
+            self._watchdog = machine.WDT(timeout=_PROMPT_MS)
 
     def deep_sleep(self, duration_ms, wake_pin=None):
         """Sleep; the next thing that runs is main.py. `wake_pin` (a Pin) wakes when it goes high."""

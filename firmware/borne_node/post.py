@@ -1,4 +1,4 @@
-"""A session with the network: the clock, a seed while the radio is on, the reports that wait, the downlinks."""
+"""A session with the network: the clock, the reports that wait, the downlinks."""
 
 from borne_node.errors import LinkDown, LinkRefused, PayloadTooLong
 from borne_node.link import backoff
@@ -10,14 +10,10 @@ _TOO_LONG_S = 3600
 
 
 class Post:
-    """`reseed()` is called while the radio is on, which is when the ESP32's generator is a true one.
+    """`memory`: (failures, unix second of the next attempt, unix second of the last look at the network's clock)."""
 
-    `memory`: (failures, unix second of the next attempt, unix second of the last look at the network's clock).
-    """
-
-    def __init__(self, clock, reseed, entropy, memory):
+    def __init__(self, clock, entropy, memory):
         self._clock = clock
-        self._reseed = reseed
         self._entropy = entropy
         self._failures, self._attempt, self._clock_at = memory
 
@@ -34,7 +30,6 @@ class Post:
         try:
             link.open()
             self._look_at_the_clock(link, len(outbox) + len(unsaved))
-            self._reseed()
             later = self._send(link, outbox, unsaved, downlinks)
             if link.rate():
                 # The answer came with a report, if it came; a node that never had the time asks once more.

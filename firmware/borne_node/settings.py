@@ -19,7 +19,7 @@ KINDS = ("parking", "light", "fill")
 PROFILES = {"parking": ("bay", "zone", "live"), "light": ("light",), "fill": ("fill",)}
 LINKS = ("wifi", "lorawan")
 # The plans of link/lorawan/regions, which a Wi-Fi node never loads.
-REGIONS = ("AS923-1", "AS923-2", "AS923-3", "AS923-4") + (
+REGIONS = ("AS923-1", "AS923-1-JP", "AS923-2", "AS923-3", "AS923-4") + (
     "AU915",
     "EU433",
     "EU868",

@@ -26,9 +26,12 @@ CODES |= {"denied": grpc.StatusCode.UNAUTHENTICATED, "refused": grpc.StatusCode.
 
 
 class ChirpStackServer:
-    """`applications`, `profiles`, `devices`, `keys` by their identifiers, as protobuf messages."""
+    """`applications`, `profiles`, `devices`, `keys` by their identifiers, as protobuf messages.
 
-    def __init__(self, faults: Faults | None = None) -> None:
+    `tls`: private key and certificate in PEM, for localhost.
+    """
+
+    def __init__(self, faults: Faults | None = None, tls: tuple[bytes, bytes] | None = None) -> None:
         self.faults = faults or Faults()
         self.applications: dict[str, Any] = {}
         self.profiles: dict[str, Any] = {}
@@ -38,7 +41,11 @@ class ChirpStackServer:
         self._server = grpc.server(futures.ThreadPoolExecutor(2))
         for service in (Applications(self), Profiles(self), Devices(self)):
             service.add(self._server)
-        self.target = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        if tls:
+            credentials = grpc.ssl_server_credentials([tls])
+            self.target = f"localhost:{self._server.add_secure_port('localhost:0', credentials)}"
+        else:
+            self.target = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
 
     def __enter__(self) -> ChirpStackServer:
         self._server.start()

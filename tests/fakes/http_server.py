@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -23,11 +24,14 @@ class Answer(Exception):
 class HttpServer:
     """`handle(method, path, query, body, headers)` returns JSON or raises Answer; `fault` makes a fault's answer."""
 
-    def __init__(self, faults: Faults | None = None) -> None:
+    def __init__(self, faults: Faults | None = None, tls: ssl.SSLContext | None = None) -> None:
         self.faults = faults or Faults()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+            self.url = f"https://localhost:{self._server.server_address[1]}"
 
     def __enter__(self) -> Any:
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()

@@ -57,15 +57,19 @@ class Entropy:
 
 
 class Memory:
+    """machine.RTC().memory: 2048 bytes that are no part of the heap, and so lie where they cannot split it."""
+
     def __init__(self):
-        self.block = b""
+        self._room = bytearray(2048)
+        self._size = 0
 
     def __call__(self, *data):
         if not data:
-            return self.block
+            return bytes(memoryview(self._room)[: self._size])
         if len(data[0]) > 2048:
             raise ValueError("RTC memory has 2048 bytes")
-        self.block = bytes(data[0])
+        self._size = len(data[0])
+        self._room[: self._size] = data[0]
 
 
 class Board:
@@ -114,6 +118,10 @@ class Board:
     def watch(self):
         self.watched = True
 
+    def host_is_waiting(self, seconds=3):
+        self._node.windows.append(seconds)
+        return self._node.host_comes
+
     def stay(self, reason):
         self.ended = ("stay", reason)
 
@@ -156,6 +164,8 @@ class Node:
         sys.modules["ntptime"] = self
         self.cause = POWER_ON
         self.woken_by_pin = False
+        self.windows = []  # seconds of each window that was opened for a host
+        self.host_comes = False
 
     def _make_air(self, region):
         import lorawan_site
@@ -217,7 +227,7 @@ class Node:
         app.run(board)
         self.cause = DEEP_SLEEP
         self.woken_by_pin = False
-        if board.ended[0] == "sleep":
+        if board.ended and board.ended[0] == "sleep":
             self._sleep(*board.ended[1])
         return board
 

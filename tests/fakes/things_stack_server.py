@@ -8,6 +8,7 @@ pkg/{joinserver,networkserver,applicationserver}/grpc_deviceregistry.go (duplica
 from __future__ import annotations
 
 import re
+import ssl
 from typing import Any
 
 from faults import Faults
@@ -41,8 +42,8 @@ def error(status: int, name: str, text: str, **headers: str) -> Answer:
 class ThingsStackServer(HttpServer):
     """`registries` hold devices by device_id, without empty fields; `link` is the application's."""
 
-    def __init__(self, faults: Faults | None = None) -> None:
-        super().__init__(faults)
+    def __init__(self, faults: Faults | None = None, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(faults, tls)
         self.registries: dict[str, dict[str, Any]] = {name: {} for name in FIELDS}
         self.elsewhere: dict[tuple[str, str], str] = {}
         self.link: Any = None

@@ -56,7 +56,7 @@ class Link:
 
 
 def post(clock, memory=(0, 0, NOW)):
-    return Post(clock, lambda: None, lambda count: bytes(count), memory)
+    return Post(clock, lambda count: bytes(count), memory)
 
 
 def forbidden(when):

@@ -86,7 +86,7 @@ def test_esptool_reads_the_merged_file(tmp_path):
         (["--secrets-file", "nowhere.toml"], "is of use with settings only"),
         (
             ["--kind", "light", "--name", "l", "--set", "wifi_ssid=x", "--set", "mqtt=mqtt://a:b@c"],
-            "others on this computer can read a password in the address",
+            "others on this computer can read a password",
         ),
         (["-o", "/nowhere/at/all.bin"], "No such file or directory"),
     ],

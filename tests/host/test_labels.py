@@ -208,9 +208,23 @@ def test_a_long_number_is_set_in_several_lines_and_never_cut() -> None:
     stock = named("L7651")
     drawn = artwork.draw(Node(Asset(asset, "parking"), "a", "0" * 16), named("L7160"))
     assert "".join(one.text for one in drawn.texts if one.style == "B" and one.font == "Helvetica") == asset
-    assert min(one.size for one in drawn.texts) >= 1.35 - 1e-9
+    lines = [one for one in drawn.texts if one.font == "Helvetica" and one.style == "B"]
+    assert [one.text for one in lines] == ["PARKING-RUE-DE-LA-", "REPUBLIQUE-CENTRE-", "VILLE-0412"]
+    assert min(one.size for one in lines) > 1.9
     with pytest.raises(SettingError, match="does not fit L7651"):
         artwork.draw(Node(Asset(asset * 8, "parking"), "a", "0" * 16), stock)
+
+
+def test_a_small_label_leaves_a_long_number_to_people() -> None:
+    stock = named("L4731")
+    node = Node(Asset("LAMP-NORTH-0412", "light"), "a", "70b3d57ed0051234")
+    drawn = artwork.draw(node, stock)
+    assert drawn.code == tr005.text_of(node, with_asset=False) and tr005.parse(drawn.code).asset is None
+    picture = Image.open(io.BytesIO(sheets.png(drawn, stock, 600))).convert("L")
+    assert codes(picture) == [drawn.code]
+    assert "".join(one.text for one in drawn.texts).startswith("LAMP-NORTH-0412")
+    with pytest.raises(SettingError, match="a code of .* modules does not fit L4731: take a larger label"):
+        artwork.draw(Node(Asset("B", "fill", link="wifi"), "B" * 60), stock)
 
 
 def test_letters_that_the_fonts_lack() -> None:
@@ -332,7 +346,8 @@ APP.command()(command)
 
 def run(*arguments: str | Path, nodes: list[Node]) -> tuple[int, str, BaseException | None]:
     text = "\n".join(json.dumps(exchange.as_json(node)) for node in nodes)
-    result = CliRunner().invoke(APP, [str(one) for one in arguments], input=text)
+    given = ["--nodes", "-", *(str(one) for one in arguments)]
+    result = CliRunner().invoke(APP, given, input=text)
     return result.exit_code, result.stderr, result.exception
 
 
@@ -403,7 +418,7 @@ def test_wrong_inputs_are_one_line_and_write_nothing(
     ],
 )
 def test_nodes_that_are_none(tmp_path: Path, text: str, reason: str) -> None:
-    result = CliRunner().invoke(APP, ["-o", str(tmp_path / "out")], input=text)
+    result = CliRunner().invoke(APP, ["-o", str(tmp_path / "out"), "--nodes", "-"], input=text)
     assert isinstance(result.exception, UserError) and reason in str(result.exception)
     assert list(tmp_path.iterdir()) == []
 

@@ -98,6 +98,7 @@ def test_nodes_that_cannot_stand_in_a_file_are_left_out_and_told() -> None:
     nodes.append(Node(Asset("FAR", "light", region="MARS"), "FAR", "0" * 16))
     data, rows = importers.things_stack_csv(nodes, key_of)
     assert [device["name"] for device in imported(data)] == ["LAMP-0000", "LAMP-0001"]
-    assert {row.asset for row in rows if row.action == plan.REFUSED} == {"BIN", "NEW", "FAR"}
+    assert {row.asset for row in rows if row.action == plan.REFUSED} == {"BIN", "FAR"}
+    assert {row.asset for row in rows if row.action == plan.NO_NODE} == {"NEW"}
     with pytest.raises(SettingError, match="model: is missing"):
         importers.thingpark_csv(nodes, key_of, "")

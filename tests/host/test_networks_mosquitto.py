@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import stat
+import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +16,13 @@ import real_brokers
 from faults import Waits
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from network_kit import actions, run
+from network_kit import Interrupted, actions, run
 from own_brokers import (
     ADMIN,
     ADMIN_PASSWORD,
     DYNSEC_KINDS,
     KINDS,
+    ModelBroker,
     ModelPlugin,
     files_broker,
     plugin_broker,
@@ -279,3 +283,51 @@ def test_who_administers_it_has_to_be_let_in(tmp_path: Path) -> None:
     (failed, _) = by_plugin(MqttControl(wrong, Pace(sleep=waits.sleep, now=waits.now)), [bin_(1)])
     broker.stop()
     assert "does not let admin in" in failed.detail and waits.slept == []
+
+
+@settings(deadline=None, max_examples=15)
+@given(numbers=st.lists(st.integers(0, 20), min_size=1, max_size=6, unique=True), stop=st.integers(0, 7))
+def test_files_broken_off_anywhere_and_run_again_are_whole(numbers: list[int], stop: int) -> None:
+    nodes = [bin_(number) for number in numbers]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        backend = Mosquitto(*files(folder))
+        list(itertools.islice(plan.register(backend, nodes, password_of), stop))
+        register(folder, nodes)
+        broker = ModelBroker(*files(folder))
+        assert all(broker.lets_in(node.name, password_of(node).decode()) for node in nodes)
+        assert len(broker.users) == len(nodes) and len(broker.rules) == 2
+        assert set(actions(register(folder, nodes)).values()) == {plan.SAME}
+
+
+class BreakingPlugin(ModelPlugin):
+    """Breaks off at command number `stop`, before it or after it was carried out."""
+
+    def __init__(self, stop: int, after: bool) -> None:
+        super().__init__()
+        self.left, self.after = stop, after
+
+    def send(self, commands: Any) -> Any:
+        self.left -= 1
+        if self.left == -1 and not self.after:
+            raise Interrupted
+        found = super().send(commands)
+        if self.left == -1:
+            raise Interrupted
+        return found
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=4, unique=True), st.integers(0, 20), st.booleans())
+def test_the_plugin_broken_off_anywhere_and_run_again_is_whole(
+    numbers: list[int], stop: int, after: bool
+) -> None:
+    nodes = [bin_(number) for number in numbers]
+    whole, broken = ModelPlugin(), BreakingPlugin(stop, after)
+    by_plugin(whole, nodes)
+    with suppress(Interrupted):
+        by_plugin(broken, nodes)
+    broken.left = -2
+    assert not [row for row in by_plugin(broken, nodes) if row.action in plan.FAILURES]
+    assert (broken.clients, broken.roles) == (whole.clients, whole.roles)
+    assert set(actions(by_plugin(broken, nodes)).values()) == {plan.SAME}

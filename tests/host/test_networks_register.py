@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import ssl
 import stat
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import real_brokers
 from chirpstack_server import TENANT, ChirpStackServer
 from chirpstack_server import TOKEN as CHIRPSTACK_TOKEN
 from network_kit import key_of, lamp
@@ -122,6 +124,31 @@ def test_chirpstack_by_the_same_command(desk: Desk, monkeypatch: pytest.MonkeyPa
         assert len(server.devices) == 3
 
 
+def test_servers_with_certificates_of_an_authority_of_the_towns_own(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = real_brokers.Authority(desk.folder)
+    certificate, key, *_ = authority.issue("good", "localhost")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    with ThingsStackServer(tls=context) as server:
+        desk.networks(things_stack(server.url) + 'ca = "authority.pem"\n')
+        assert "ville: 3 created" in desk.run().stderr
+        # Without it, nothing is told to who merely claims to be the server.
+        desk.networks(things_stack(server.url))
+        found = desk.run()
+        assert found.exit_code == 1 and "its certificate is not to be trusted" in found.stdout
+    monkeypatch.setenv("BORNE_TOKEN_VILLE", CHIRPSTACK_TOKEN)
+    with ChirpStackServer(tls=(key.read_bytes(), certificate.read_bytes())) as chirpstack:
+        desk.networks(
+            f'[ville]\ntype = "chirpstack"\nserver = "{chirpstack.target}"\ntenant = "{TENANT}"\n'
+            'application = "street"\nca = "authority.pem"\n'
+        )
+        assert "ville: 3 created" in desk.run().stderr
+        desk.networks((desk.folder / "networks.toml").read_text().replace('ca = "authority.pem"', ""))
+        assert "its certificate is not to be trusted" in desk.run().stdout
+
+
 def test_a_file_for_the_importer_is_for_its_owner_only(desk: Desk) -> None:
     desk.networks(
         things_stack("https://eu1.cloud.thethings.network") + '[park]\ntype = "thingpark"\nmodel = "M"\n'
@@ -213,7 +240,7 @@ def test_wrong_files_are_one_line(desk: Desk, name: str, text: str, mode: int, r
     assert "\n" not in str(found.exception) and "planted" not in str(found.exception)
 
 
-def test_wrong_options_are_one_line(desk: Desk, tmp_path: Path) -> None:
+def test_wrong_options_are_one_line(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.networks(things_stack("https://x"))
     for arguments, reason in (
         (["--file", str(tmp_path / "x.xml")], "takes a file as csv or json, not 'xml'"),
@@ -222,7 +249,8 @@ def test_wrong_options_are_one_line(desk: Desk, tmp_path: Path) -> None:
     ):
         found = desk.run(*arguments)
         assert isinstance(found.exception, UserError) and reason in str(found.exception), found.exception
-    assert "give --keys" in str(desk.run(keys=False).exception)
+    monkeypatch.setenv("BORNE_VAULT", str(tmp_path / "vault"))
+    assert "is not there; `borne fleet vault create` makes one" in str(desk.run(keys=False).exception)
     assert not (tmp_path / "x.xml").exists()
 
 

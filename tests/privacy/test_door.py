@@ -137,9 +137,9 @@ BYPASSES = {
     ),
     "an error's whole text on the console": (
         Patch(
-            "app.py",
-            'print("borne: failed wake %d: %s" % (crashes, reason))',
-            'print("borne: failed wake %d: %s" % (crashes, error))',
+            "rescue.py",
+            'print("borne: failed wake %d: %s" % (failed, reason))',
+            'print("borne: failed wake %d: %s" % (failed, error))',
         ),
         "prints error",
     ),

@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "provision": ("borne.cli.provision", ""),
     "fleet": ("borne.cli.fleet", "fleet"),
     "sensor-test": ("borne.cli.sensor_test", ""),
+    "deploy": ("borne.cli.deploy", ""),
     "self-test": ("borne.cli.self_test", ""),
     "listen": ("borne.cli.listen", ""),
     "decode": ("borne.cli.decode", "columns"),
@@ -52,7 +53,9 @@ class Lazy(TyperGroup):
         except ModuleNotFoundError as error:
             function = _without(cmd_name, extra, error)
         if isinstance(function, typer.Typer):
-            return typer.main.get_group(function)
+            group = typer.main.get_group(function)
+            group.name = cmd_name
+            return group
         alone = typer.Typer(add_completion=False)
         alone.command(cmd_name, context_settings=_ANY if function.__name__ == "refuse" else None)(function)
         command = typer.main.get_command(alone)

@@ -37,12 +37,20 @@ def provision(
     take: Annotated[
         bool, typer.Option("--take", help="Also a board that is a node of another list.")
     ] = False,
+    self_test: Annotated[
+        bool,
+        typer.Option("--self-test/--no-self-test", help="Ask the parts of the node when it is provisioned."),
+    ] = True,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where it was broken off; it does so without being told.")
     ] = False,
-    wait: Annotated[
-        float, typer.Option(help="Seconds to wait for the first report of a node by Wi-Fi.", min=0)
-    ] = 0.0,
+    labels: Annotated[
+        Path | None, typer.Option(help="--batch: write each node's label (PDF) into this folder.")
+    ] = None,
+    stock: Annotated[str, typer.Option(help="--labels: what is printed on.")] = "DK-22205",
+    print_with: Annotated[
+        str | None, typer.Option("--print", help='--labels: command that prints the file: "lp -d tape".')
+    ] = None,
     registry: Annotated[str | None, typer.Option(help="As for `borne fleet`.")] = None,
     vault: Annotated[Path | None, typer.Option(help="As for `borne fleet`.")] = None,
     identity: Annotated[Path | None, typer.Option(help="As for `borne fleet vault`.")] = None,
@@ -61,13 +69,16 @@ def provision(
         return
     from borne.cli import provision_fleet
 
-    bench = provision_fleet.bench(registry, vault, identity, who, options.at_hand(given), board, image, take)
+    bench = provision_fleet.bench(
+        registry, vault, identity, who, options.at_hand(given), board, image, take, self_test
+    )
     if batch:
         if asset is not None:
             raise SettingError("batch: takes the next free assets of the list; leave ASSET out, or --batch")
-        provision_fleet.batch(bench, port, site, board, count, as_json)
+        printer = provision_fleet.printer(bench, labels, stock, print_with)
+        provision_fleet.batch(bench, port, site, board, count, printer, as_json)
     else:
-        provision_fleet.one(bench, str(asset), port, wait, as_json)
+        provision_fleet.one(bench, str(asset), port, as_json)
 
 
 def _only(port: list[str] | None) -> str:

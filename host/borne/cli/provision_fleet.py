@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from borne.cli.fleet.options import asking
 from borne.cli.provision_picture import Picture
-from borne.errors import PortError, VaultError
+from borne.errors import PortError, SettingError, VaultError
 from borne.flashing import ports
 from borne.fleet.batch import Batch
 from borne.fleet.commission import Bench, Done, commission, for_asset
@@ -32,6 +32,7 @@ def bench(
     board: str | None,
     image: Path | None,
     take: bool,
+    self_test: bool,
 ) -> Bench:
     """What provisioning works with. The vault is unlocked where that asks nobody; issuing keys does not need it."""
     opened = open_vault(vault, who)
@@ -48,10 +49,11 @@ def bench(
         board=board,
         image=image,
         take=take,
+        self_test=self_test,
     )
 
 
-def one(bench: Bench, asset: str, given: list[str] | None, wait: float, as_json: bool) -> None:
+def one(bench: Bench, asset: str, given: list[str] | None, as_json: bool) -> None:
     """One asset, whose board is plugged in."""
     port = _port(given)
     console = Console(stderr=True, highlight=False)
@@ -64,6 +66,21 @@ def one(bench: Bench, asset: str, given: list[str] | None, wait: float, as_json:
         typer.echo(json.dumps(dataclasses.asdict(done)))
     else:
         say(done)
+    if not done.is_sound:
+        raise typer.Exit(1)
+
+
+def printer(
+    bench: Bench, folder: Path | None, stock: str, command: str | None
+) -> Callable[[Done], None] | None:
+    """What prints labels, where they are asked for."""
+    if folder is None:
+        if command is not None:
+            raise SettingError("print: says how to print labels: say where they go with --labels FOLDER")
+        return None
+    from borne.fleet.labelling import Labels
+
+    return Labels(bench.registry, folder, stock, command)
 
 
 def batch(
@@ -72,12 +89,13 @@ def batch(
     site: str | None,
     board: str | None,
     count: int | None,
+    then: Callable[[Done], None] | None,
     as_json: bool,
 ) -> None:
     """One board after another, as they are plugged in; or those on the ports given, at once."""
     console = Console(stderr=True, highlight=False)
     picture = Picture(console)
-    work = Batch(bench, site, board, tuple(given) if given else None, told=picture.note)
+    work = Batch(bench, site, board, tuple(given) if given else None, told=picture.note, then=then)
     with picture:
         work.run(count)
     for done in work.finished:
@@ -120,8 +138,12 @@ def say(done: Done) -> None:
         f"key          {_KEYS[done.key]}",
     ):
         console.print(f"  [green]✓[/green] {line}")
+    for check in done.checks:
+        sign = _SIGNS[check.ok]
+        console.print(f"  {sign} {escape(f'{check.name:<12} {check.detail}')}")
 
 
+_SIGNS = {True: "[green]✓[/green]", None: "[dim]·[/dim]", False: "[red]✗[/red]"}
 _KEYS = {
     "new": "new, in the vault and on the node; register it with the network",
     "kept": "the one that the vault has",

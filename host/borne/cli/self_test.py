@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from borne import boards
+from borne.cli import attach
 from borne.flashing import selftest
 from borne.flashing.selftest import Check
 
@@ -18,9 +19,7 @@ _MARKS = {True: "[green]ok[/]", False: "[red]FAIL[/]", None: "-"}
 
 
 def self_test(
-    port: Annotated[
-        str, typer.Option("--port", "-p", help="Device, socket://host:port or rfc2217://host:port.")
-    ],
+    port: attach.Port,
     board: Annotated[
         str | None, typer.Option(help="The board that it should be: a name of `borne boards`, or a file.")
     ] = None,
@@ -31,11 +30,13 @@ def self_test(
     kind: Annotated[
         str | None, typer.Option(help="Whose sensors to ask before it is provisioned: parking, light, fill.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The result as a JSON object.")] = False,
+    wait: attach.Wait = attach.WAIT_SECONDS,
+    as_json: attach.Json = False,
 ) -> None:
     """Ask each part of a node whether it works: a checklist; exit code 1 when one does not. The node is restarted."""
     pins = boards.load(board) if board else None
-    checks = selftest.check(port, pins=pins, settings=settings, kind=kind)
+    with attach.node(port, wait) as opened:
+        checks = selftest.check(opened, pins=pins, settings=settings, kind=kind)
     if as_json:
         result = {"port": port, "passed": selftest.passed(checks)}
         typer.echo(json.dumps(result | {"checks": [dataclasses.asdict(one) for one in checks]}))

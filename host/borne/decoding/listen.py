@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from types import TracebackType
@@ -90,12 +90,24 @@ def hear(topic: str, payload: bytes) -> Heard:
 
 
 class Subscriber:
-    """A session that hears all uplinks, for the length of a `with` block. Entering raises BrokerError."""
+    """A session that hears all uplinks, for the length of a `with` block. Entering raises BrokerError.
 
-    def __init__(self, at: Broker, password: str = "", note: Callable[[str], None] | None = None) -> None:
+    `topics`, and `take`, which makes of a topic and a payload what `next` gives, for those who hear other things.
+    """
+
+    def __init__(
+        self,
+        at: Broker,
+        password: str = "",
+        note: Callable[[str], None] | None = None,
+        topics: Sequence[str] = (UPLINKS,),
+        take: Callable[[str, bytes], Any] | None = None,
+    ) -> None:
+        self._topics = topics
+        self._take = take or hear
         self._at = at
         self._note = note or (lambda text: None)
-        self._messages: queue.Queue[Heard] = queue.Queue()
+        self._messages: queue.Queue[Any] = queue.Queue()
         self._answers: queue.Queue[str] = queue.Queue()
         self._ending = False
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2)
@@ -129,7 +141,11 @@ class Subscriber:
     ) -> None:
         self._end()
 
-    def next(self, timeout: float) -> Heard | None:
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Send a message, at least once."""
+        self._client.publish(topic, payload, qos=1)
+
+    def next(self, timeout: float) -> Any:
         """The next message, or None when none comes within `timeout` seconds."""
         try:
             return self._messages.get(timeout=timeout)
@@ -147,11 +163,13 @@ class Subscriber:
         if code.is_failure:
             self._answers.put(f"refuses: {code}{'' if self._at.user else ' (no user name given)'}")
         else:
-            client.subscribe(UPLINKS, qos=1)
+            client.subscribe([(topic, 1) for topic in self._topics])
 
     def _subscribed(self, client: mqtt.Client, data: Any, mid: int, codes: list[Any], more: Any) -> None:
-        refused = any(code.is_failure for code in codes)
-        self._answers.put(f"does not let {self._at.user or 'us'} hear {UPLINKS}" if refused else "")
+        # A network server's broker has none of our own topics, and the other way round: one that is let is enough.
+        refused = all(code.is_failure for code in codes)
+        topics = ", ".join(self._topics)
+        self._answers.put(f"does not let {self._at.user or 'us'} hear {topics}" if refused else "")
 
     def _disconnected(self, client: mqtt.Client, data: Any, flags: Any, code: Any, more: Any) -> None:
         if not self._ending:
@@ -159,7 +177,7 @@ class Subscriber:
             self._note(f"{self._at}: the connection broke ({code}); trying again")
 
     def _message(self, client: mqtt.Client, data: Any, message: mqtt.MQTTMessage) -> None:
-        self._messages.put(hear(message.topic, bytes(message.payload)))
+        self._messages.put(self._take(message.topic, bytes(message.payload)))
 
 
 def _reason(error: Exception) -> str:

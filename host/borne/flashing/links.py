@@ -12,6 +12,7 @@ from typing import Final, Literal, Protocol, cast
 
 import serial
 from ampy.pyboard import Pyboard, PyboardError  # type: ignore[import-untyped]
+from mpremote import transport_serial  # type: ignore[import-untyped]
 from mpremote.transport import TransportError  # type: ignore[import-untyped]
 from mpremote.transport_serial import SerialTransport  # type: ignore[import-untyped]
 
@@ -19,6 +20,10 @@ from borne.flashing import ports
 
 Via = Literal["mpremote", "ampy"]
 VIAS: Final = ("mpremote", "ampy")
+
+
+# mpremote prints what it did not expect: that may be what was sent, with a secret in it.
+transport_serial.print = lambda *_: None
 
 
 class LinkError(Exception):

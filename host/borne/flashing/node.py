@@ -104,11 +104,12 @@ def node_files(board: Board) -> dict[str, bytes]:
     """All files of a fresh node of this board."""
     content = dict(firmware_files())
     content[BOARD_FILE] = board.node_json()
-    content[VERSION_FILE] = _version_json(content)
+    content[VERSION_FILE] = version_json(content)
     return content
 
 
-def _version_json(content: Mapping[str, bytes]) -> bytes:
+def version_json(content: Mapping[str, bytes]) -> bytes:
+    """The version file for all the other files of the firmware, board.json among them."""
     # `files` tells builds of one version apart: SHA-256 over names and content, first 8 bytes.
     digest = hashlib.sha256()
     for name in sorted(content):

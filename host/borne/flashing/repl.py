@@ -60,6 +60,14 @@ while 1:
 f.close()
 print(str(binascii.hexlify(h.digest()),'ascii'))
 """
+_WHOLE_TRIES: Final = 3
+_GARBLED: Final = "garbled on the way"
+_WHOLE: Final = """\
+from binascii import crc32
+_s={!r}
+if crc32(_s.encode())!={}:raise OSError('garbled on the way')
+exec(_s)
+"""
 
 
 class Repl:
@@ -116,6 +124,19 @@ class Repl:
             raise ReplError(f"{self.port}: the board says: {last_line(trouble)}")
         return bytes(output).decode(errors="replace").replace("\r\n", "\n")
 
+    def run_whole(self, code: str, timeout: float = _RUN_SECONDS) -> str:
+        """The same for code that changes something: it runs as it was sent, or not at all.
+
+        The raw REPL has no checksum, and a flipped bit may make another path of a path.
+        """
+        for _ in range(_WHOLE_TRIES):
+            try:
+                return self.run(_WHOLE.format(code, binascii.crc32(code.encode())), timeout)
+            except ReplError as error:
+                if _GARBLED not in str(error):
+                    raise
+        raise ReplError(f"{self.port}: what is sent arrives garbled: check the cable and try again")
+
     def read_file(self, path: str) -> bytes | None:
         """Content of a file, None where there is none."""
         printed = self.run(_READ % path).strip()
@@ -133,12 +154,12 @@ class Repl:
         stands.
         """
         partial = path + ".new"
-        self.run(_OPEN % partial)
+        self.run_whole(_OPEN % partial)
         for at in range(0, len(data), _CHUNK):
             self.run(f"w({base64.b64encode(data[at : at + _CHUNK])!r})")
         if self.run(_HASH % partial).strip() != hashlib.sha256(data).hexdigest():
             raise ReadBackError(f"{self.port}: {path} on the board is not what was sent; the old one stands")
-        self.run(f"os.rename({partial!r},{path!r})")
+        self.run_whole(f"os.rename({partial!r},{path!r})")
 
     def firmware(self) -> dict[str, Any] | None:
         """The version file: `borne_node` (version), `settings` (form), `files`; None without our firmware."""

@@ -49,6 +49,13 @@ class _Stopped(Exception):
     """Ends the work on a board at its next step; registry, vault and node are such that it can go on."""
 
 
+def _ended(port: str, done: Done) -> Event:
+    if done.is_sound:
+        return Event(port, "done", done.outcome, done.asset, 1.0)
+    failed = "; ".join(f"{one.name}: {one.detail}" for one in done.checks if one.ok is False)
+    return Event(port, "failed", f"{done.outcome}, but its self-test failed: {failed}", done.asset)
+
+
 class Batch:
     """Watches the computer's ports, or works off those that are `given` once each.
 
@@ -83,8 +90,9 @@ class Batch:
         self.failures: list[tuple[str, BorneError]] = []
 
     def tally(self) -> Tally:
-        done = sum(one.outcome != "already so" for one in self.finished)
-        return Tally(done, len(self.failures), self._left())
+        new = [one for one in self.finished if one.outcome != "already so"]
+        done = sum(one.is_sound for one in new)
+        return Tally(done, len(self.failures) + len(new) - done, self._left())
 
     def run(self, count: int | None = None) -> None:
         """Until `count` boards are done, no asset is left, or the ports given are worked off; or until Ctrl-C.
@@ -99,8 +107,13 @@ class Batch:
             finally:
                 self._stop.set()
         self._tell_all(0.0)
+        for one in self._seen.values():
+            # What was no BorneError is a defect, and must not pass for a board that is done.
+            one.result()
 
     def _is_over(self, count: int | None) -> bool:
+        if any(one.done() and one.exception() for one in self._seen.values()):
+            return True
         working = any(not one.done() for one in self._seen.values())
         if self._given is not None:
             return len(self._seen) == len(set(self._given)) and not working
@@ -131,9 +144,9 @@ class Batch:
 
         try:
             done = commission(self._bench, port, choose, tell)
-            self._then(done)
             self.finished.append(done)
-            self._events.put(Event(port, "done", done.outcome, asset, 1.0))
+            self._then(done)
+            self._events.put(_ended(port, done))
         except _Stopped:
             pass
         except BorneError as error:

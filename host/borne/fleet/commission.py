@@ -9,31 +9,33 @@ asking the board, writes what is missing, and nothing where nothing is.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sql
 
 from borne import boards
 from borne.boards import Board
-from borne.errors import BorneError, NoAnswer, RegistryError, ReplError, SettingError
-from borne.flashing import esptool, flasher, node
+from borne.errors import BorneError, RegistryError, SettingError
+from borne.flashing import flasher, selftest
+from borne.flashing.chip import BAUD
 from borne.flashing.repl import Repl
+from borne.flashing.selftest import Check
 from borne.fleet import credentials, identity, provision, vault, wanted
+from borne.fleet import seen as of_board
 from borne.fleet.registry import nodes, pending, sites
 from borne.fleet.registry.nodes import Standing
 from borne.fleet.registry.sites import Site
 from borne.fleet.registry.store import Registry, Stamp
+from borne.fleet.seen import Seen
 from borne.fleet.vault import Vault
 from borne.fleet.vault.vault import PRINT_NONCE
 from borne.fleet.wanted import Wanted
 from borne_node import __version__ as FIRMWARE_VERSION
 from borne_node.privacy import policy
-from borne_node.settings import FILE
 
 # The firmware carries no annotations.
 _policy_digest: Callable[[], bytes] = policy.digest
@@ -43,7 +45,6 @@ Tell = Callable[[str, float], None]
 Choose = Callable[[sql.Connection, str], Standing]
 
 _NO_JOIN_EUI: Final = "0" * 16
-_WHO_ARE_YOU: Final = "import machine,binascii\nprint(str(binascii.hexlify(machine.unique_id()),'ascii'))"
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Bench:
     """What provisioning has at hand. `secrets` by the names of borne_node.secrets, what the technician gave.
 
     `take`: boards that are a node of another list may become ours. `board`: what boards are that no list names.
+    `self_test`: ask the parts of a node that was provisioned, which takes seconds.
     """
 
     registry: Registry
@@ -59,19 +61,9 @@ class Bench:
     stamp: Callable[[], Stamp] = Stamp
     board: str | None = None
     image: Path | None = None
-    baud: int = esptool.BAUD
+    baud: int = BAUD
     take: bool = False
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What a board says of itself. `files` tells firmware builds apart; `settings` is its settings file."""
-
-    mac: str
-    firmware: str | None = None
-    files: str | None = None
-    board: str | None = None
-    settings: bytes | None = None
+    self_test: bool = True
 
 
 @dataclass(frozen=True)
@@ -90,6 +82,12 @@ class Done:
     key: str
     firmware: str
     digest: str
+    checks: tuple[Check, ...] = ()
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether no part of the node failed its self-test."""
+        return selftest.passed(list(self.checks))
 
 
 def for_asset(asset: str) -> Choose:
@@ -133,8 +131,12 @@ class _Commission:
     def run(self) -> Done:
         self._tell("connect", 0.0)
         with ExitStack() as stack:
-            board = _prompt(self._port, stack)
-            seen = _ask(board) if board else _ask_rom(self._port)
+            board = of_board.prompt(self._port, stack)
+            seen = of_board.ask(board) if board else of_board.ask_rom(self._port)
+            if board is None and self._was_flashed(seen.mac):
+                # It slept, and the bootloader's reset has woken it: it waits for a host before it sleeps again.
+                board = of_board.prompt(self._port, stack)
+                seen = of_board.ask(board) if board else seen
             try:
                 standing, site = self._reserve(seen)
                 kind = self._kind(standing, site, seen)
@@ -145,34 +147,44 @@ class _Commission:
                 if board:
                     board.reset()
                 raise
-            flashed = seen.files != _files(kind)
+            flashed = seen.files != of_board.files_of(kind)
             if flashed or board is None:
                 stack.close()
                 self._flash(kind, seen.mac)
                 board = stack.enter_context(Repl(self._port))
-                seen = _ask(board)
+                seen = of_board.ask(board)
             with provision.running_again(board):
-                return self._told(board, seen, standing, found, outside, flashed)
+                return self._told(board, seen, standing, found, outside, kind, flashed)
+
+    def _was_flashed(self, mac: str) -> bool:
+        with self._bench.registry.reading() as db:
+            return nodes.was_flashed(db, mac)
 
     def _reserve(self, seen: Seen) -> tuple[Standing, Site]:
         with self._bench.registry.writing() as db:
             standing = self._choose(db, seen.mac)
             site = sites.get(db, standing.asset.site)
-            self._refuse_strangers(standing, seen)
+            self._refuse_strangers(db, standing, seen)
             if standing.id is None:
                 dev_eui, join_eui = _identity(db, wanted.merged(standing.asset, site).link, seen.mac, site)
                 nodes.reserve(db, standing, seen.mac, dev_eui, join_eui, self._bench.stamp())
                 standing = nodes.get(db, standing.asset.asset)
         return standing, site
 
-    def _refuse_strangers(self, standing: Standing, seen: Seen) -> None:
+    def _refuse_strangers(self, db: sql.Connection, standing: Standing, seen: Seen) -> None:
         asset = standing.asset
         if standing.mac is not None and standing.mac != seen.mac:
             raise RegistryError(
                 f"{self._port}: {asset.asset} has the board with MAC {standing.mac}, and this is {seen.mac}; "
                 f"to give it this one: borne fleet replace {asset.asset}"
             )
-        name = _name(seen.settings)
+        other = nodes.by_mac(db, seen.mac)
+        if other is not None and other.asset_id != standing.asset_id:
+            raise RegistryError(
+                f"{self._port}: the board with MAC {seen.mac} is the node of {other.asset.asset}; "
+                f"to take it from there: borne fleet replace {other.asset.asset}"
+            )
+        name = of_board.name_in(seen.settings)
         if standing.mac is None and name not in (None, asset.node_name) and not self._bench.take:
             raise RegistryError(
                 f"{self._port}: this board (MAC {seen.mac}) is the node {name} of another list; "
@@ -215,7 +227,7 @@ class _Commission:
                 board=kind.name,
                 micropython=kind.image_version,
                 firmware=FIRMWARE_VERSION,
-                files=_files(kind),
+                files=of_board.files_of(kind),
                 policy=_policy_digest().hex(),
             )
 
@@ -226,36 +238,35 @@ class _Commission:
         standing: Standing,
         found: Wanted,
         outside: dict[str, bytes],
+        kind: Board,
         flashed: bool,
     ) -> Done:
         """Tell the node what it lacks, and record what it holds."""
         self._tell("compare", 0.0)
         slot = provision.slot_in_use(board)
         provision.helpers(board)
-        has_key = bool(
-            found.key
-            and slot
-            and standing.key_print
-            and provision.print_of(board, found.key, slot, PRINT_NONCE) == standing.key_print
-        )
+        has_key = bool(found.key and slot) and _has_key(board, str(slot), str(found.key), standing)
         same = slot is not None and seen.settings == provision.canonical(found.settings, slot)
         if same and (has_key or not found.key) and _has_all(board, slot, found, outside):
-            digest = hashlib.sha256(seen.settings or b"").hexdigest()
-            known = standing.digest == digest and not standing.is_outdated
-            outcome, key = (
-                "already so" if known and not flashed else "recorded",
-                "kept" if has_key else "none",
-            )
             settings = seen.settings or b""
-            board.reset()
+            digest = hashlib.sha256(settings).hexdigest()
+            known = standing.digest == digest and not standing.is_outdated and not flashed
+            outcome, key = "already so" if known else "recorded", "kept" if has_key else "none"
         else:
             outcome = "provisioned"
             settings, digest, key = self._write(board, standing, found, outside, slot, has_key)
+        checks: tuple[Check, ...] = ()
         if outcome != "already so":
+            self._tell("record", 0.0)
             self._record(standing, settings, digest)
+            checks = self._self_test(board, standing, kind, digest)
+        self._tell("restart", 0.0)
+        board.reset()
         firmware = seen.firmware or FIRMWARE_VERSION
         asset = standing.asset.asset
-        return Done(self._port, asset, seen.mac, standing.dev_eui, outcome, flashed, key, firmware, digest)
+        return Done(
+            self._port, asset, seen.mac, standing.dev_eui, outcome, flashed, key, firmware, digest, checks
+        )
 
     def _write(
         self,
@@ -283,9 +294,19 @@ class _Commission:
             self._tell(step, 0.0)
 
         done = provision.write(board, found.settings, prepared, kept, follow)
-        self._tell("restart", 0.0)
-        board.reset()
         return provision.canonical(found.settings, done.slot), done.digest, key
+
+    def _self_test(self, board: Repl, standing: Standing, kind: Board, digest: str) -> tuple[Check, ...]:
+        """What the parts of the node say, noted in its history."""
+        if not self._bench.self_test:
+            return ()
+        self._tell("self-test", 0.0)
+        checks = tuple(selftest.check(board, pins=kind, settings=digest))
+        failed = [f"{one.name}: {one.detail}" for one in checks if one.ok is False]
+        with self._bench.registry.writing() as db:
+            said = "; ".join(failed) or "passed"
+            nodes.note(db, standing.asset_id, standing.id, "self-test", said, self._bench.stamp())
+        return checks
 
     def _key(self, standing: Standing, name: str) -> tuple[bytes, str]:
         """The node's own key: that of the registry where the vault gives it, or a new one, in vault and registry."""
@@ -306,51 +327,6 @@ class _Commission:
                 pending.drop(db, standing.id, stamp)
 
 
-def _prompt(port: str, stack: ExitStack) -> Repl | None:
-    """The board's prompt, None where no MicroPython answers. Raises PortError."""
-    try:
-        return stack.enter_context(Repl(port))
-    except (NoAnswer, ReplError):
-        return None
-
-
-def _ask(board: Repl) -> Seen:
-    version = board.firmware() or {}
-    try:
-        about = json.loads(board.read_file(node.BOARD_FILE) or b"{}")
-    except ValueError:
-        about = {}
-    return Seen(
-        identity.mac(board.run(_WHO_ARE_YOU).strip()),
-        version.get("borne_node"),
-        version.get("files"),
-        about.get("board") if isinstance(about, dict) else None,
-        board.read_file(FILE),
-    )
-
-
-def _ask_rom(port: str) -> Seen:
-    found = esptool.identify(port)
-    if found is None:
-        raise NoAnswer(
-            f"{port}: no ESP32 answers; hold BOOT, press and release RESET, release BOOT, and try again"
-        )
-    return Seen(identity.mac(found.mac))
-
-
-def _name(settings: bytes | None) -> str | None:
-    try:
-        found: Any = json.loads(settings or b"null")
-        return str(found["name"]) if isinstance(found, dict) and "name" in found else None
-    except ValueError:
-        return None
-
-
-def _files(kind: Board) -> str:
-    version: dict[str, Any] = json.loads(node.node_files(kind)[node.VERSION_FILE])
-    return str(version["files"])
-
-
 def _identity(db: sql.Connection, link: str, mac: str, site: Site) -> tuple[str | None, str | None]:
     """DevEUI and JoinEUI of a board. Raises RegistryError where the site's range is used up."""
     if link != "lorawan":
@@ -364,6 +340,12 @@ def _identity(db: sql.Connection, link: str, mac: str, site: Site) -> tuple[str 
     if following > int(last, 16):
         raise RegistryError(f"site {site.name}: its DevEUI range {first}..{last} is used up")
     return f"{following:016x}", join_eui
+
+
+def _has_key(board: Repl, slot: str, name: str, standing: Standing) -> bool:
+    """Whether the node has the key that the registry knows by its print."""
+    printed = provision.print_of(board, name, slot, PRINT_NONCE)
+    return printed is not None and printed == standing.key_print
 
 
 def _has_all(board: Repl, slot: str | None, found: Wanted, outside: Mapping[str, bytes]) -> bool:

@@ -1,47 +1,31 @@
-"""Files that are there whole or not at all; those with keys in them for their owner's eyes only (0600)."""
+"""Files for people and for other programs: there whole or not at all, those with keys in them 0600."""
 
 from __future__ import annotations
 
 import os
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 from borne.errors import UserError
+from borne.fleet import durable
 
 
 def write(path: Path, data: bytes, *, private: bool = False) -> None:
     """Replace `path` at once. `private`: 0600 from its first byte on, whatever an older file there had.
 
-    Raises UserError that names the path, never what was to be written.
+    It keeps the owner of the file that it replaces: a broker that cannot read its password file any more lets nobody
+    in. Raises UserError that names the path, never what was to be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # mkstemp makes it 0600.
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
-        _keep_owner(path, name)
+        before = path.stat() if path.exists() else None
+        if path.is_dir():
+            raise IsADirectoryError(21, "is a folder")
+        durable.replace(path, data)
+        if before and hasattr(os, "chown") and os.geteuid() == 0:
+            os.chown(path, before.st_uid, before.st_gid)
         if not private:
             mask = os.umask(0)
             os.umask(mask)
-            Path(name).chmod(0o666 & ~mask)
-        os.replace(name, path)  # noqa: PTH105 - a name, not a Path
-    except BaseException as error:
-        with suppress(OSError):
-            os.unlink(name)  # noqa: PTH108
-        if isinstance(error, OSError):
-            raise UserError(f"{path}: {error.strerror}") from None
-        raise
-
-
-def _keep_owner(path: Path, name: str) -> None:
-    """The owner of the file that is replaced: a broker that cannot read its password file any more lets nobody in."""
-    if hasattr(os, "chown") and path.exists() and os.geteuid() == 0:
-        there = path.stat()
-        os.chown(name, there.st_uid, there.st_gid)
+            path.chmod(0o666 & ~mask)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from borne.boards import unknown
 from borne.errors import SettingError
 from borne.fleet.lorawan import eui
 from borne.fleet.model import Asset, Node
+from borne_node.secrets import SECRETS
 
 _OF_ASSET: Final = tuple(field.name for field in dataclasses.fields(Asset))
 _OF_NODE: Final = tuple(field.name for field in dataclasses.fields(Node) if field.name != "asset")
@@ -47,10 +47,12 @@ def _objects(text: str, where: str) -> Iterator[Any]:
 def _node(given: Any, where: str) -> Node:
     if not isinstance(given, dict):
         raise SettingError(f"{where}: is no JSON object")
+    # As `borne fleet list --json` names it, among much else that is of no use here.
+    given = {"name": given.get("node"), **given}
     for name in given:
-        if name not in (*_OF_ASSET, *_OF_NODE):
-            raise SettingError(f"{where}: {unknown(name, [*_OF_ASSET, *_OF_NODE])}")
-    _check(given, where)
+        if name in SECRETS:
+            raise SettingError(f"{where}: {name} is a secret and has no place here")
+    _check({name: value for name, value in given.items() if name in (*_OF_ASSET, *_OF_NODE)}, where)
     asset = {name: given[name] for name in _OF_ASSET if name in given}
     asset["settings"] = MappingProxyType(dict(given.get("settings") or {}))
     node = {name: given[name] for name in _OF_NODE if given.get(name) is not None}

@@ -201,7 +201,7 @@ def running_again(board: Repl) -> Iterator[None]:
     """A node that could not be provisioned goes on with what it had, instead of standing at its prompt."""
     try:
         yield
-    except BorneError:
+    except BaseException:
         with suppress(BorneError):
             board.reset()
         raise

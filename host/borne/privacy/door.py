@@ -41,6 +41,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "settings": ("errors", "secrets", "sensors"),
     "sealed": ("errors",),
     "clock": ("RELEASED", "compat"),
+    "switch": (),
+    "rescue": ("errors", "compat"),
     "selftest": ("sense", "sensors", "power", "secrets", "settings", "errors"),
     "main": _ANYTHING,
 }
@@ -61,7 +63,9 @@ ONLY = {
         ("app.py", "sense"),
         ("app.py", "open_outbox"),
         ("app.py", "keep"),
-        ("app.py", "after_crash"),
+        ("main.py", "last_resort"),
+        ("rescue.py", "fail"),
+        ("rescue.py", "_safe_mode"),
         ("commands.py", "obey"),
         ("post.py", "_put_off"),
         ("sense/probe.py", "say"),
@@ -85,8 +89,8 @@ _MAY_ENCODE = {
     ("commands.py", "_resend"),
 }
 # Names that a printed line may hold: errors of our own tree, whose texts are checked where they are raised.
-_PRINTED = {"fault", "problem", "reason", "crashes", "__version__"}
-_WRITERS = {"settings.py", "outbox.py"}
+_PRINTED = {"fault", "problem", "reason", "failed", "seconds", "__version__"}
+_WRITERS = {"settings.py", "outbox.py", "rescue.py"}
 # Where app.py may hand a reading: to the gate, or to the question whether it is a fault.
 _TAKE_READINGS = {"pass_gate", "take", "isinstance"}
 

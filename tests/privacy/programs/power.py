@@ -136,7 +136,7 @@ def revive(node, power, lost):
     node.net.sockets[:] = []
     node.wlan.active(False)
     if lost:
-        node.rtc.block = b""
+        node.rtc(b"")
     node.cause = nodes.POWER_ON if lost else nodes.WATCHDOG
     remount(node)
 

@@ -12,7 +12,6 @@ from borne.cli import Lazy
 COMMANDS: Final = {
     "import": ("borne.cli.fleet.import_", "fleet"),
     "export": ("borne.cli.fleet.export", "fleet"),
-    "label": ("borne.cli.fleet.label", "fleet"),
     "list": ("borne.cli.fleet.list_", "fleet"),
     "show": ("borne.cli.fleet.show", "fleet"),
     "status": ("borne.cli.fleet.status", "fleet"),
@@ -22,6 +21,8 @@ COMMANDS: Final = {
     "vault": ("borne.cli.fleet.vault", "fleet"),
     "backup": ("borne.cli.fleet.backup", "fleet"),
     "restore": ("borne.cli.fleet.restore", "fleet"),
+    "label": ("borne.cli.fleet.label", "fleet"),
+    "register": ("borne.cli.fleet.register", "fleet"),
 }
 
 

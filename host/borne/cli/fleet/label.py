@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from borne.cli.fleet import source
+from borne.cli.fleet.options import RegistryOption, SiteOption
 from borne.errors import SettingError, UserError
 from borne.fleet import files
 from borne.fleet.labels import artwork, notices, sheets, stock, tr005
@@ -28,15 +29,11 @@ def label(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="File of the PDF; for png and svg a folder.")
     ],
-    nodes: Annotated[
-        Path,
-        typer.Option("--nodes", help="Nodes as JSON, as borne fleet list --json writes them; - is stdin."),
-    ] = Path("-"),
     assets: Annotated[
         list[str] | None,
         typer.Argument(metavar="[ASSET]...", help="These only: asset, DevEUI or label code."),
     ] = None,
-    site: Annotated[str | None, typer.Option(help="Those of one site only.")] = None,
+    site: SiteOption = None,
     stock_name: Annotated[str, typer.Option("--stock", help=f"What is printed on: {_STOCKS}.")] = "L7160",
     start: Annotated[int, typer.Option(help="First label of the first sheet that is still there.")] = 1,
     shift: Annotated[str, typer.Option(help="mm to the right and down, for the printer: 0.5,-1.")] = "0,0",
@@ -53,11 +50,18 @@ def label(
     ] = False,
     facts: Annotated[Path | None, typer.Option(help="notice: TOML, as for borne privacy record.")] = None,
     language: Annotated[_Language, typer.Option("--lang", help="notice: en or fr.")] = _ENGLISH,
+    nodes: Annotated[
+        Path | None,
+        typer.Option("--nodes", help="Nodes as JSON, one a line, instead of the registry's; - is stdin."),
+    ] = None,
+    registry: RegistryOption = None,
 ) -> None:
     """Print labels: a TR005 QR code, the asset's number, a short code to say on the telephone. Never a key."""
-    wanted = source.chosen(source.read(nodes), assets or (), site)
+    found = source.chosen(source.read(nodes, registry), assets or (), site)
+    # Whoever is named has to have one; of a whole site those are printed that are there.
+    wanted = found if assets else [node for node in found if node.dev_eui or node.asset.link != "lorawan"]
     if not wanted:
-        raise UserError("labels: there is no node to print one for")
+        raise UserError("labels: there is no node to print one for: borne provision makes them")
     paper = stock.named(stock_name)
     drawn = [artwork.draw(node, paper, profile_id) for node in wanted]
     written: dict[Path, bytes] = {}
@@ -72,6 +76,8 @@ def label(
     for path, data in written.items():
         files.write(path, data)
     _tell(drawn, paper, start, kind == "pdf")
+    if len(wanted) < len(found):
+        typer.echo(f"{len(found) - len(wanted)} assets have no node yet, and so no label", err=True)
 
 
 def _pictures(

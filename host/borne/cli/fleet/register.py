@@ -14,6 +14,14 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from borne.cli.fleet import source
+from borne.cli.fleet.options import (
+    IdentityOption,
+    JsonOption,
+    RegistryOption,
+    SiteOption,
+    VaultOption,
+    WhoOption,
+)
 from borne.errors import SettingError
 from borne.fleet import files
 from borne.fleet.model import Node
@@ -21,9 +29,12 @@ from borne.fleet.networks import config, importers, plan
 from borne.fleet.networks.config import Network
 from borne.fleet.networks.describe import Keys
 from borne.fleet.networks.pace import Pace
+from borne.fleet.registry import Stamp, open_registry
+from borne.fleet.registry import nodes as registered
 
 _STYLES = {plan.CREATED: "green", plan.CHANGED: "cyan", plan.UNKNOWN: "yellow", importers.WRITTEN: "green"}
 _STYLES |= dict.fromkeys(plan.FAILURES, "red")
+_DONE = (plan.CREATED, plan.CHANGED, importers.WRITTEN)
 _AFTERWARDS = {
     "mosquitto": "the broker reads the files again on SIGHUP: systemctl reload mosquitto",
     "thingpark": "import it under Devices, and delete it then: it holds keys",
@@ -33,46 +44,66 @@ _AFTERWARDS = {
 
 def register(
     network: Annotated[str, typer.Option("--network", help="Its name in networks.toml.")],
-    nodes: Annotated[
-        Path,
-        typer.Option("--nodes", help="Nodes as JSON, as borne fleet list --json writes them; - is stdin."),
-    ] = Path("-"),
     assets: Annotated[
         list[str] | None,
         typer.Argument(metavar="[ASSET]...", help="These only: asset, DevEUI or label code."),
     ] = None,
-    site: Annotated[str | None, typer.Option(help="Those of one site only.")] = None,
-    keys: Annotated[Path | None, typer.Option("--keys", help="File (0600) with lines ASSET KEY.")] = None,
+    site: SiteOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     file: Annotated[
         Path | None,
         typer.Option("--file", help="Write the network's import file (.csv, .json; 0600) instead."),
     ] = None,
     networks: Annotated[
-        Path | None, typer.Option("--networks", help=f"networks.toml; default {config.default_path()}.")
+        Path | None, typer.Option("--networks", help="networks.toml; in your settings folder if not given.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON object a row.")] = False,
+    nodes: Annotated[
+        Path | None,
+        typer.Option("--nodes", help="Nodes as JSON, one a line, instead of the registry's; - is stdin."),
+    ] = None,
+    keys: Annotated[
+        Path | None, typer.Option("--keys", help="File (0600) of lines ASSET KEY, instead of the vault.")
+    ] = None,
+    registry: RegistryOption = None,
+    vault: VaultOption = None,
+    identity: IdentityOption = None,
+    who: WhoOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Register nodes with a network: what is missing is made, what differs is mended, nothing is deleted.
 
     Run it again as often as you like: after an interruption it goes on, and where all is well it changes nothing.
     """
     target = config.named(networks or config.default_path(), network)
-    every = [node for node in source.read(nodes) if node.state != "retired"]
+    every = [node for node in source.read(nodes, registry) if node.state != "retired"]
     wanted = _of_network(source.chosen(every, assets or (), site), network)
-    key_of = source.keys(keys)
+    key_of = source.keys(keys, vault, identity, who)
     if file is not None or not target.online:
         rows: Iterable[plan.Row] = _write(target, wanted, key_of, file, dry_run)
     else:
         rows = _online(target, wanted, every, key_of, dry_run, as_json)
-    shown = _show(rows, as_json)
+    shown: list[plan.Row] = []
+    try:
+        _show(rows, shown, as_json)
+    finally:
+        if nodes is None:
+            _note(shown, network, registry, Stamp(who=who))
     typer.echo(f"{network}: {_summary(shown)}", err=True)
-    if any(row.action in (plan.CREATED, plan.CHANGED, importers.WRITTEN) for row in shown) and (
-        file or target.type == "mosquitto"
-    ):
+    if any(row.action in _DONE for row in shown) and (file or target.type == "mosquitto"):
         typer.echo(_AFTERWARDS[target.type], err=True)
     if any(row.action in plan.FAILURES for row in shown):
         raise typer.Exit(1)
+
+
+def _note(rows: list[plan.Row], network: str, registry: str | None, stamp: Stamp) -> None:
+    """What was done, in the history of each asset."""
+    done = [row for row in rows if row.asset and row.action in _DONE]
+    if done:
+        with open_registry(registry, create=False).writing() as db:
+            for row in done:
+                at = registered.get(db, row.asset)
+                detail = f"{network}: {row.detail or row.action}"
+                registered.note(db, at.asset_id, at.id, "registered", detail, stamp)
 
 
 def _of_network(nodes: list[Node], network: str) -> list[Node]:
@@ -110,10 +141,9 @@ def _online(
                 yield row
 
 
-def _show(rows: Iterable[plan.Row], as_json: bool) -> list[plan.Row]:
+def _show(rows: Iterable[plan.Row], shown: list[plan.Row], as_json: bool) -> None:
     """Each row as it comes. After Ctrl-C says where it stands, and ends with 130 as a shell expects."""
     console = Console(highlight=False, soft_wrap=True)
-    shown: list[plan.Row] = []
     try:
         for row in rows:
             shown.append(row)
@@ -126,7 +156,6 @@ def _show(rows: Iterable[plan.Row], as_json: bool) -> list[plan.Row]:
     except KeyboardInterrupt:
         print(f"\ninterrupted: {_summary(shown)}; run it again, it goes on from here", file=sys.stderr)
         raise typer.Exit(130) from None
-    return shown
 
 
 def _summary(rows: list[plan.Row]) -> str:

@@ -1,4 +1,4 @@
-"""The nodes that a fleet command is about, and their keys."""
+"""The nodes that a fleet command is about, and their keys: registry and vault, or files in their place."""
 
 from __future__ import annotations
 
@@ -7,15 +7,22 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from borne.cli.fleet.options import asking
 from borne.errors import SettingError, UserError
-from borne.fleet import credentials
+from borne.fleet import credentials, vault
 from borne.fleet import nodes as exchange
 from borne.fleet.labels import short
 from borne.fleet.model import Node
+from borne.fleet.networks.describe import NotYet
+from borne.fleet.registry import nodes as registered
+from borne.fleet.registry import open_registry
 
 
-def read(path: Path) -> list[Node]:
-    """Nodes of a file of JSON, or of standard input where it is `-`. Raises UserError, SettingError."""
+def read(path: Path | None, registry: str | None) -> list[Node]:
+    """Every node of the registry; or of a file of JSON, of standard input where it is `-`. Raises UserError."""
+    if path is None:
+        with open_registry(registry, create=False).reading() as db:
+            return [standing.node for standing in registered.find(db)]
     try:
         text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -50,13 +57,28 @@ def _near(name: str, known: Sequence[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def keys(path: Path | None) -> Callable[[Node], bytes]:
-    """Keys out of a file (0600) of lines `ASSET KEY`, the first word an asset, a name or a DevEUI. Raises SettingError.
+def keys(
+    path: Path | None, folder: Path | None, identity: Path | None, who: str | None
+) -> Callable[[Node], bytes]:
+    """The key of a node out of the vault, which is unlocked; or out of a file. Raises UserError."""
+    if path is not None:
+        return _listed(path)
+    opened = vault.open_vault(folder, who)
+    opened.unlock(identity, asking())
+
+    def key_of(node: Node) -> bytes:
+        if node.key is None:
+            raise NotYet(f"{node.asset.asset}: has no key yet: borne provision {node.asset.asset}")
+        return opened.read(node.key)
+
+    return key_of
+
+
+def _listed(path: Path) -> Callable[[Node], bytes]:
+    """A file (0600) of lines `ASSET KEY`, the first word an asset, a name or a DevEUI.
 
     No error holds more of a line than its number.
     """
-    if path is None:
-        raise SettingError("keys: there are none: give --keys FILE")
     found: dict[str, bytes] = {}
     for number, line in enumerate(credentials.read_file("keys", path).splitlines(), 1):
         words = line.split(None, 1)

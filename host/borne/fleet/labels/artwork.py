@@ -26,6 +26,7 @@ _REACH: Final = 1920 / (2 * math.tan(math.radians(34))) / 2.1
 # Three dots. Below that a thermal head's spread closes the gaps.
 _LEAST_MM: Final = 3 * DOT_MM - 1e-9
 _SMALLEST: Final = 1.35  # mm of type size, 3.8 points: the least that is legible at all
+_COMFORTABLE: Final = 2.2  # mm, 6.2 points: what a number is set in before it is broken into lines
 _LINE: Final = 1.18
 # Of the size, in Helvetica and Courier: height of a capital, depth of a p.
 _CAP: Final = 0.72
@@ -87,12 +88,15 @@ def _runs(row: tuple[bool, ...]) -> Iterator[tuple[int, int]]:
 
 def draw(node: Node, stock: Stock, profile_id: str = tr005.NO_PROFILE) -> Artwork:
     """A node's label. Raises SettingError: no DevEUI, a label too small for its code, letters that cannot be set."""
-    code = tr005.text_of(node, profile_id)
-    error, matrix, module = _qr(code, min(stock.height, stock.width * 0.6), stock.edge)
-    if module < _LEAST_MM:
+    # A long number can make a code too fine for a small label. People read it beside; the DevEUI has to be in it.
+    for with_asset in (True, False):
+        code = tr005.text_of(node, profile_id, with_asset=with_asset)
+        error, matrix, module = _qr(code, min(stock.height, stock.width * 0.6), stock.edge)
+        if module >= _LEAST_MM:
+            break
+    else:
         raise SettingError(
-            f"{node.asset.asset}: a code of {len(matrix)} modules does not fit {stock.name}: modules would be "
-            f"{module:.2f} mm; take a larger label"
+            f"{node.asset.asset}: a code of {len(matrix)} modules does not fit {stock.name}: take a larger label"
         )
     spare = (stock.height - len(matrix) * module) / 2
     x = min(spare, stock.edge + QUIET * module)
@@ -118,22 +122,31 @@ def _qr(code: str, side: float, edge: float) -> tuple[str, tuple[tuple[bool, ...
 
 def _lines(node: Node, stock: Stock, x: float, width: float) -> Iterator[Text]:
     """The asset first, then the short code, then as much of the rest as there is room for; in the middle."""
-    room, height = stock.height - 2 * stock.edge, 0.0
-    rows: list[tuple[str, float, str, str]] = []
-    for text, largest, font, style, needed in _content(node):
-        size = min(largest, stock.height * 0.3)
-        fitted = list(_fit(_settable(text, needed), size, font, style, width, needed))
-        taken = sum(size * _LINE for _, size in fitted)
-        if height + taken - fitted[-1][1] * (_LINE - _CAP - _DEPTH) > room + 1e-6:
-            if needed:
-                raise SettingError(f"{node.asset.asset}: its number does not fit {stock.name}")
-            break
-        rows += [(line, size, font, style) for line, size in fitted]
-        height += taken
+    rows = _rows(node, stock, width, _COMFORTABLE) or _rows(node, stock, width, _SMALLEST)
+    if not rows:
+        raise SettingError(f"{node.asset.asset}: its number does not fit {stock.name}")
+    height = sum(size for _, size, _, _ in rows) * _LINE
     y = (stock.height - height + rows[-1][1] * (_LINE - _CAP - _DEPTH)) / 2
     for line, size, font, style in rows:
         yield Text(x, y + size * _CAP, size, line, font, style)
         y += size * _LINE
+
+
+def _rows(node: Node, stock: Stock, width: float, least: float) -> list[tuple[str, float, str, str]]:
+    """Lines with size, font and style; none where what has to stand there does not fit with `least` mm of type."""
+    room, height = stock.height - 2 * stock.edge, 0.0
+    rows: list[tuple[str, float, str, str]] = []
+    for text, largest, font, style, needed in _content(node):
+        size = min(largest, stock.height * 0.3)
+        text = _settable(text, needed)
+        whole = needed or font == "Courier"
+        fitted = list(_fit(text, size, font, style, width, least if needed else _SMALLEST, whole))
+        taken = sum(size * _LINE for _, size in fitted)
+        if height + taken - fitted[-1][1] * (_LINE - _CAP - _DEPTH) > room + 1e-6:
+            return [] if needed else rows
+        rows += [(line, size, font, style) for line, size in fitted]
+        height += taken
+    return rows
 
 
 def _content(node: Node) -> Iterator[tuple[str, float, str, str, bool]]:
@@ -142,7 +155,7 @@ def _content(node: Node) -> Iterator[tuple[str, float, str, str, bool]]:
     yield short.code(node), 5.0, "Courier", "B", True
     if node.dev_eui:
         yield node.dev_eui.upper(), 2.6, "Courier", "B", False
-    else:
+    elif node.name != asset.asset:
         yield node.name, 2.6, "Courier", "B", False
     yield " ".join(filter(None, (asset.kind, asset.profile))), 2.6, "Helvetica", "", False
     for text in (asset.street, asset.site):
@@ -151,25 +164,29 @@ def _content(node: Node) -> Iterator[tuple[str, float, str, str, bool]]:
 
 
 def _fit(
-    text: str, size: float, font: str, style: str, width: float, needed: bool
+    text: str, size: float, font: str, style: str, width: float, least: float, whole: bool
 ) -> Iterator[tuple[str, float]]:
-    """The text in one line as large as it fits; below the legible size in several, or with its end left off.
-
-    What is typed letter by letter (`needed`, or in Courier) is never shortened.
-    """
-    em = _width(text, font, style)
-    fitted = min(size, width / em)
-    if fitted >= _SMALLEST or len(text) < 2:
+    """The text in one line as large as it fits; below `least` in several, or not `whole`, with its end left off."""
+    fitted = min(size, width / _width(text, font, style))
+    if fitted >= least or len(text) < 2:
         yield text, fitted
-        return
-    if not needed and font != "Courier":
-        while text and _width(text + "...", font, style) * _SMALLEST > width:
+    elif whole:
+        for line in _broken(text, max(1, int(len(text) * fitted / least))):
+            yield line, min(least, width / _width(line, font, style))
+    else:
+        while text and _width(text + "...", font, style) * least > width:
             text = text[:-1]
-        yield text.rstrip() + "...", _SMALLEST
-        return
-    most = max(1, int(len(text) * fitted / _SMALLEST))
-    for start in range(0, len(text), most):
-        yield text[start : start + most], _SMALLEST
+        yield text.rstrip() + "...", least
+
+
+def _broken(text: str, most: int) -> Iterator[str]:
+    """Pieces of at most `most` letters, which together are the text: behind a separator where one is near the end."""
+    while len(text) > most:
+        near = max(text.rfind(sign, most // 2, most) for sign in "-_/. ")
+        cut = near + 1 if near >= 0 else most
+        yield text[:cut]
+        text = text[cut:]
+    yield text
 
 
 def _width(text: str, font: str, style: str) -> float:

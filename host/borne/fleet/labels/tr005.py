@@ -39,7 +39,9 @@ class Scanned:
     asset: str | None = None
 
 
-def text_of(node: Node, profile_id: str = NO_PROFILE, *, checksum: bool = False) -> str:
+def text_of(
+    node: Node, profile_id: str = NO_PROFILE, *, with_asset: bool = True, checksum: bool = False
+) -> str:
     """The text of a node's QR code. Raises SettingError: a ProfileID of the wrong form, a LoRaWAN node without EUIs."""
     if node.asset.link != "lorawan":
         return _URN + quote(node.name, safe="")
@@ -50,7 +52,8 @@ def text_of(node: Node, profile_id: str = NO_PROFILE, *, checksum: bool = False)
             f"profile_id: {profile_id!r} is not 8 hexadecimal digits: VendorID, VendorProfileID"
         )
     join_eui = node.join_eui or "0" * 16
-    text = f"LW:D0:{join_eui}:{node.dev_eui}:{profile_id}".upper() + f":S{serial(node.asset.asset)}"
+    text = f"LW:D0:{join_eui}:{node.dev_eui}:{profile_id}".upper()
+    text += f":S{serial(node.asset.asset)}" if with_asset else ""
     return f"{text}:C{_crc(text):04X}" if checksum else text
 
 

@@ -17,7 +17,7 @@ from borne.errors import SettingError
 from borne.fleet.model import Node
 from borne.fleet.networks import describe
 from borne.fleet.networks.describe import Keys
-from borne.fleet.networks.errors import Busy, Denied, Exists, Missing, Refused, scrub
+from borne.fleet.networks.errors import Busy, Denied, Exists, Missing, Refused, lost_line, scrub
 from borne.fleet.networks.pace import Pace
 from borne.fleet.networks.plan import Step
 
@@ -279,6 +279,8 @@ class ChirpStack:
     def _told(self, error: Any) -> Exception:
         code = error.code().name
         text = scrub(error.details() or code.lower(), self._secret)
+        if code == "UNAVAILABLE":
+            return lost_line("ChirpStack", text)
         if code in _BUSY:
             return Busy(f"ChirpStack: {text}", _rest(error))
         if code in _DENIED:

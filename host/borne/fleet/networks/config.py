@@ -198,6 +198,8 @@ def connect(network: Network, pace: Pace) -> Any:
 
 
 def _chirpstack(network: Network, pace: Pace, ca: bytes | None) -> Backend:
+    # Its C core otherwise writes to stderr when a server goes away, which is told in a row.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     try:
         module = import_module("borne.fleet.networks.chirpstack")
     except ModuleNotFoundError as error:

@@ -13,9 +13,13 @@ Keys = Callable[[Node], bytes]
 _SEPARATORS: Final = str.maketrans("", "", " :-\r\n")
 
 
+class NotYet(SettingError):
+    """Of an asset whose node is still to be made: nothing is wrong with it."""
+
+
 def dev_eui(node: Node) -> str:
     if node.dev_eui is None:
-        raise SettingError(f"{node.asset.asset}: its node has no DevEUI yet: provision it first")
+        raise NotYet(f"{node.asset.asset}: has no node yet: borne provision {node.asset.asset}")
     return node.dev_eui
 
 

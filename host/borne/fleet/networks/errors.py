@@ -45,6 +45,15 @@ class Exists(Refused):
     pass
 
 
+def lost_line(where: str, words: str) -> NetworkError:
+    """Busy, or where the server's certificate is not to be trusted, what no repetition mends."""
+    if "CERTIFICATE_VERIFY_FAILED" in words:
+        return NetworkError(
+            f"{where}: its certificate is not to be trusted: name its authority as ca in networks.toml"
+        )
+    return Busy(f"{where}: {words}")
+
+
 def scrub(text: str, *secrets: str) -> str:
     """A server's words in one line, without keys: what looks like one, and `secrets` as they are."""
     for secret in secrets:

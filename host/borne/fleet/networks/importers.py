@@ -11,8 +11,8 @@ from typing import Any, Final
 from borne.errors import SettingError
 from borne.fleet.model import Node
 from borne.fleet.networks import describe, tts
-from borne.fleet.networks.describe import Keys
-from borne.fleet.networks.plan import REFUSED, Row
+from borne.fleet.networks.describe import Keys, NotYet
+from borne.fleet.networks.plan import NO_NODE, REFUSED, Row
 
 WRITTEN: Final = "written"
 Record = Mapping[str, Any]
@@ -113,6 +113,8 @@ def _records(nodes: Sequence[Node], make: Callable[[Node], Record]) -> tuple[lis
                 raise SettingError(f"is a node by {node.asset.link}, and this is a LoRaWAN network")
             records.append(make(node))
             rows.append(Row(asset, node.dev_eui or "", WRITTEN))
+        except NotYet:
+            rows.append(Row(asset, "", NO_NODE))
         except SettingError as error:
             rows.append(Row(asset, node.dev_eui or "", REFUSED, str(error).removeprefix(f"{asset}: ")))
     return records, rows

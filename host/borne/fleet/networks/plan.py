@@ -12,11 +12,11 @@ from typing import Any, Protocol
 
 from borne.errors import BorneError, NetworkError, SettingError
 from borne.fleet.model import Node
-from borne.fleet.networks.describe import Keys
+from borne.fleet.networks.describe import Keys, NotYet
 from borne.fleet.networks.errors import Denied, Refused
 
 # What a row says was done; the last three make the run a failure.
-CREATED, CHANGED, SAME, UNKNOWN = "created", "changed", "same", "unknown"
+CREATED, CHANGED, SAME, UNKNOWN, NO_NODE = "created", "changed", "same", "unknown", "no node yet"
 WOULD_CREATE, WOULD_CHANGE = "would create", "would change"
 REFUSED, FAILED, NOT_TRIED = "refused", "failed", "not tried"
 FAILURES = (REFUSED, FAILED, NOT_TRIED)
@@ -130,6 +130,8 @@ def _one(
     except NetworkError as error:
         hint = ": renew the token and run it again" if isinstance(error, Denied) else ""
         return Row(asset, device, FAILED, f"{error}{hint}"), True
+    except NotYet:
+        return Row(asset, device, NO_NODE), False
     except BorneError as error:
         return Row(asset, device, REFUSED, str(error).removeprefix(f"{asset}: ")), False
 
@@ -153,5 +155,5 @@ def _strangers(backend: Backend, present: Mapping[str, str], known: Collection[N
 def summary(rows: Sequence[Row]) -> str:
     """The counts of a run in one line."""
     count = Counter(row.action for row in rows if row.asset or row.action in FAILURES)
-    order = (CREATED, WOULD_CREATE, CHANGED, WOULD_CHANGE, SAME, *FAILURES, UNKNOWN)
+    order = (CREATED, WOULD_CREATE, CHANGED, WOULD_CHANGE, SAME, NO_NODE, *FAILURES, UNKNOWN)
     return ", ".join(f"{count[name]} {name}" for name in order if count[name]) or "nothing to do"

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import httpx
 
-from borne.fleet.networks.errors import Busy, Denied, Exists, Missing, Refused, scrub
+from borne.fleet.networks.errors import Busy, Denied, Exists, Missing, Refused, lost_line, scrub
 from borne.fleet.networks.pace import Pace
 
 _TIMEOUT_S: Final = 30.0
@@ -68,7 +68,7 @@ class Rest:
         except httpx.HTTPError as error:
             # Not the exception's own words where it holds the request: the class says enough.
             words = scrub(str(error) or type(error).__name__, self._secret)
-            raise Busy(f"{self._name} at {self._client.base_url.netloc.decode()}: {words}") from None
+            raise lost_line(f"{self._name} at {self._client.base_url.netloc.decode()}", words) from None
         if answer.is_success:
             return self._parsed(answer), answer.headers
         raise self._told(answer)

@@ -13,7 +13,7 @@ from borne.fleet.model import Asset, Node
 from borne.fleet.registry import assets as asset_table
 from borne.fleet.registry.assets import ANY, Filter
 from borne.fleet.registry.store import Stamp
-from borne.fleet.registry.tables import assets, flashes, history, nodes
+from borne.fleet.registry.tables import assets, flashes, history, nodes, pending
 
 # How far a node is, in order; it never goes back but by being provisioned again.
 STATES: Final = ("planned", "flashed", "provisioned", "joined", "seen", "retired")
@@ -228,6 +228,11 @@ def flashed(
         note(db, at.asset_id, at.id, "flashed", f"firmware {firmware}, MicroPython {micropython}", stamp)
 
 
+def was_flashed(db: sql.Connection, mac: str) -> bool:
+    """Whether our firmware was ever written to the chip with this MAC."""
+    return db.execute(sql.select(sql.literal(1)).where(flashes.c.mac == mac).limit(1)).first() is not None
+
+
 def provisioned(
     db: sql.Connection, at: Standing, settings: str, digest: str, firmware: str, stamp: Stamp
 ) -> None:
@@ -245,6 +250,16 @@ def provisioned(
         )
     )
     note(db, at.asset_id, at.id, "provisioned", f"settings {digest[:8]}", stamp)
+
+
+def confirmed(db: sql.Connection, at: Standing, settings: str, digest: str, stamp: Stamp) -> None:
+    """The node reports that it has these settings, which were sent to it."""
+    left = sql.select(sql.literal(1)).where(
+        pending.c.node_id == at.id, pending.c.done_at.is_(None), pending.c.refused_at.is_(None)
+    )
+    more = {} if db.execute(left).first() else {"revision": at.wanted}
+    db.execute(nodes.update().where(nodes.c.id == at.id).values(settings=settings, digest=digest, **more))
+    note(db, at.asset_id, at.id, "confirmed", f"settings {digest[:8]}", stamp)
 
 
 def heard(

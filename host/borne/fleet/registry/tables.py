@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import sqlalchemy as sql
 from sqlalchemy import Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
 metadata: Final = MetaData(
@@ -71,12 +72,21 @@ nodes: Final = Table(
     sqlite_autoincrement=True,
 )
 _STANDS = nodes.c.retired_at.is_(None)
-for _name, _columns in (
-    ("uq_nodes_standing", (nodes.c.asset_id,)),
-    ("uq_nodes_mac", (nodes.c.mac,)),
-    ("uq_nodes_dev_eui", (nodes.c.dev_eui,)),
+# An asset has one node at a time. The condition says more than it must: SQLite then does not take this index for a
+# lookup where the one below, which holds all that `status` reads, is twice as fast.
+_STANDS_ALONE = sql.and_(_STANDS, nodes.c.id > 0)
+for _name, _column, _where in (
+    ("uq_nodes_standing", nodes.c.asset_id, _STANDS_ALONE),
+    ("uq_nodes_mac", nodes.c.mac, _STANDS),
+    ("uq_nodes_dev_eui", nodes.c.dev_eui, _STANDS),
 ):
-    Index(_name, *_columns, unique=True, sqlite_where=_STANDS, postgresql_where=_STANDS)
+    Index(_name, _column, unique=True, sqlite_where=_where, postgresql_where=_where)
+Index(
+    "ix_nodes_status",
+    *(nodes.c.asset_id, nodes.c.state, nodes.c.revision, nodes.c.seen_at, nodes.c.retired_at),
+    sqlite_where=_STANDS,
+    postgresql_where=_STANDS,
+)
 Index("ix_nodes_dev_eui", nodes.c.dev_eui)
 
 # What was written to which chip. A board is flashed before it is anybody's node, so the MAC leads.

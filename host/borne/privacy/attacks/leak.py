@@ -23,7 +23,7 @@ PRINTS_A_SAMPLE = (
 )
 PRINTS_AN_EXCEPTION = (
     Patch(
-        "app.py",
+        "rescue.py",
         "reason = str(error) if isinstance(error, NodeError) else type(error).__name__",
         "reason = str(error)",
     ),

@@ -82,6 +82,14 @@ def _nodes() -> None:
     )
     op.create_index("ix_nodes_dev_eui", "nodes", ["dev_eui"], unique=False)
     op.create_index(
+        "ix_nodes_status",
+        "nodes",
+        ["asset_id", "state", "revision", "seen_at", "retired_at"],
+        unique=False,
+        sqlite_where=sa.text("retired_at IS NULL"),
+        postgresql_where=sa.text("retired_at IS NULL"),
+    )
+    op.create_index(
         "uq_nodes_dev_eui",
         "nodes",
         ["dev_eui"],
@@ -102,8 +110,8 @@ def _nodes() -> None:
         "nodes",
         ["asset_id"],
         unique=True,
-        sqlite_where=sa.text("retired_at IS NULL"),
-        postgresql_where=sa.text("retired_at IS NULL"),
+        sqlite_where=sa.text("retired_at IS NULL AND id > 0"),
+        postgresql_where=sa.text("retired_at IS NULL AND id > 0"),
     )
 
 

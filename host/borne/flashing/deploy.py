@@ -1,0 +1,343 @@
+"""New firmware onto a node that runs: only what differs, and all of it at once or not at all.
+
+One round trip lists a hash of every file. What differs is sent into the folder `deploy` beside the firmware, compared
+by SHA-256, and listed in `deploy/ready`, which appears by a rename: that is the moment of the switch. Before it the
+node has its old firmware; after it the new one, for main.py finishes the list before it loads anything else
+(borne_node/switch.py). A deploy that was cut goes on where it was.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from borne.errors import BorneError, DeviceError, ReadBackError, ReplError
+from borne.flashing import node
+from borne.flashing.repl import Repl
+from borne_node import __version__ as FIRMWARE_VERSION
+from borne_node import switch
+
+Progress = Callable[[float], None]
+
+_MAIN: Final = "main.py"
+_PACKAGE: Final = "borne_node"
+_SWITCH: Final = f"{_PACKAGE}/switch.mpy"
+# 120 bits of a SHA-256 are 20 characters: a list of a hundred files takes a third of a second at 115200 baud.
+_HASH_BYTES: Final = 15
+# Source that is sent at once: its base64 takes as much of the node's heap, which has a hundred KiB at the prompt.
+_BATCH: Final = 3000
+_PIECE: Final = 1536
+_BLOCK: Final = 4096
+# What littlefs needs beside the files: the folder's two blocks, copies of directories that are compacted.
+_SPARE_BLOCKS: Final = 6
+_TRIES: Final = 3
+# LittleFS now and then compacts for seconds, and a hundred files are hashed in two.
+_SECONDS: Final = 20
+
+_HELPERS: Final = f"""\
+import os,sys
+from hashlib import sha256
+from binascii import a2b_base64,b2a_base64,crc32
+r=[]
+def t(*a):r.append(' '.join(a))
+def b(s):return str(b2a_base64(s),'ascii').strip()
+def h(p):
+ s=sha256()
+ with open(p,'rb') as f:
+  while 1:
+   d=f.read(1024)
+   if not d:break
+   s.update(d)
+ t(b(s.digest()[:{_HASH_BYTES}]),p)
+def o(p):
+ global g
+ g=open(p,'wb')
+def w(s):g.write(a2b_base64(s))
+def c(p):
+ g.close()
+ h(p)
+def e():
+ s='\\n'.join(r)
+ r.clear()
+ print(s)
+ print(crc32(s.encode()))
+"""
+_FREE: Final = """\
+v=os.statvfs('/')
+t('#free',str(v[0]*v[3] if v[3]<=v[2] else 0))
+"""
+_LIST: Final = f"""\
+def l(d):
+ try:x=list(os.ilistdir(d))
+ except OSError:return
+ for i in x:
+  p=d+'/'+i[0]
+  if i[1]&0x4000:l(p)
+  else:h(p)
+for p in ({_MAIN!r},{node.VERSION_FILE!r}):
+ try:h(p)
+ except OSError:pass
+l({_PACKAGE!r})
+l({switch.FOLDER!r})
+{_FREE}
+t('#mpy',str(getattr(sys.implementation,'_mpy',0)&255))
+try:t('#board',b(open({node.BOARD_FILE!r},'rb').read()))
+except OSError:pass
+try:
+ if {switch.READY!r} in open({_MAIN!r}).read():t('#switch 1')
+except OSError:pass
+"""
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """`changed` and `removed`: paths on the node; `bytes`: of the new files that were sent, uncompressed."""
+
+    port: str
+    version: str
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
+    bytes: int
+
+
+@dataclass
+class _Found:
+    """What the node has: path to hash, and what else the list says, by its names."""
+
+    files: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def firmware(self) -> dict[str, str]:
+        return {path: said for path, said in self.files.items() if not path.startswith(f"{switch.FOLDER}/")}
+
+    @property
+    def staged(self) -> dict[str, str]:
+        """Hash to number of what an earlier deploy left."""
+        start = f"{switch.FOLDER}/"
+        names = {
+            path.removeprefix(start): said for path, said in self.files.items() if path.startswith(start)
+        }
+        return {said: name for name, said in names.items() if name.isdecimal()}
+
+
+def deploy(board: str | Repl, *, progress: Progress | None = None, restart: bool = True) -> Deployed:
+    """Give the node on a port, or behind a Repl that is open, this borne's firmware, and restart it.
+
+    `progress` gets 0.0 to 1.0. Settings, board.json and all that the node keeps stay. Whatever is raised, the node
+    has either all of its old firmware or all of the new one: PortError, NoAnswer, ReplError (its filesystem is too
+    full, its MicroPython too old, the link broke), ReadBackError, ImageError (the firmware does not compile).
+    """
+    if isinstance(board, Repl):
+        return _deploy(board, progress or _nobody, restart)
+    with Repl(board) as opened:
+        return _deploy(opened, progress or _nobody, restart)
+
+
+def _nobody(fraction: float) -> None:
+    pass
+
+
+def _deploy(board: Repl, progress: Progress, restart: bool) -> Deployed:
+    with _working_again(board):
+        found = _look(board)
+        wanted = _wanted(board, found)
+        if f"{switch.READY}" in found.files:
+            # An earlier deploy was cut while it switched.
+            _complete(board)
+            found = _look(board)
+        has = found.firmware
+        changed = [path for path in sorted(wanted) if has.get(path) != _hash(wanted[path])]
+        removed = tuple(sorted(path for path in has if path not in wanted))
+        if changed or removed:
+            _check_mpy(board, wanted, found)
+            _prepare(board, found, wanted, changed)
+            numbers = _send(board, wanted, changed, found.staged, progress)
+            _switch(board, numbers, removed)
+            _compare(board, wanted, changed)
+        progress(1.0)
+        if restart:
+            board.reset()
+        sent = sum(len(wanted[path]) for path in changed)
+        return Deployed(board.port, FIRMWARE_VERSION, tuple(changed), removed, sent)
+
+
+@contextmanager
+def _working_again(board: Repl) -> Iterator[None]:
+    """A node that got nothing goes on with what it had, instead of standing at its prompt."""
+    try:
+        yield
+    except BorneError:
+        with suppress(BorneError):
+            board.reset()
+        raise
+
+
+def _look(board: Repl) -> _Found:
+    found = _Found()
+    board.run_whole(_HELPERS)
+    for line in _told(board, _LIST):
+        name, _, rest = line.partition(" ")
+        if name.startswith("#"):
+            found.facts[name[1:]] = rest
+        else:
+            found.files[rest] = name
+    return found
+
+
+def _told(board: Repl, code: str) -> list[str]:
+    """The lines that `t` and `h` gather while the code runs, arrived as they were said. Raises ReplError."""
+    said = board.run_whole(code + "\ne()", _SECONDS).rstrip("\n")
+    text, _, check = said.rpartition("\n")
+    if check.strip() != str(binascii.crc32(text.encode())):
+        raise ReplError(f"{board.port}: what the node said came garbled: check the cable and try again")
+    return text.splitlines()
+
+
+def _wanted(board: Repl, found: _Found) -> dict[str, bytes]:
+    """The firmware for this node: its board.json is part of what its version file vouches for."""
+    if "board" not in found.facts:
+        raise ReplError(
+            f"{board.port}: MicroPython without our firmware: flash the board first (borne flash)"
+        )
+    firmware = dict(node.firmware_files())
+    raw = base64.b64decode(found.facts["board"])
+    return firmware | {node.VERSION_FILE: node.version_json(firmware | {node.BOARD_FILE: raw})}
+
+
+def _check_mpy(board: Repl, wanted: Mapping[str, bytes], found: _Found) -> None:
+    # py/persistentcode.h: byte 1 of a .mpy is its version, and a MicroPython loads no other.
+    ours, theirs = wanted[_SWITCH][1], int(found.facts["mpy"])
+    if ours != theirs:
+        raise ReplError(
+            f"{board.port}: its MicroPython loads bytecode of version {theirs}, the firmware is version {ours}: "
+            "flash the board again (borne flash)"
+        )
+
+
+def _prepare(board: Repl, found: _Found, wanted: Mapping[str, bytes], changed: Sequence[str]) -> None:
+    """Room for the new files, a main.py that finishes a switch, nothing in the folder that is of no use."""
+    hashes = {_hash(wanted[path]) for path in changed}
+    useless = [
+        path
+        for path, said in found.files.items()
+        if path.startswith(f"{switch.FOLDER}/") and said not in hashes
+    ]
+    for path in useless:
+        board.run_whole(f"os.remove({path!r})")
+    _check_room(board, int(found.facts["free"]), useless, [wanted[path] for path in changed], found)
+    if "switch" not in found.facts or _SWITCH not in found.files:
+        for path in (_SWITCH, _MAIN):
+            board.write_file(path, wanted[path])
+        board.run_whole(_HELPERS)
+
+
+def _check_room(
+    board: Repl, free: int, useless: Sequence[str], contents: Sequence[bytes], found: _Found
+) -> None:
+    if useless:
+        free = int(_told(board, _FREE)[0].partition(" ")[2])
+    there = found.staged
+    blocks = sum(-(-len(content) // _BLOCK) for content in contents if _hash(content) not in there)
+    needed = (blocks + _SPARE_BLOCKS) * _BLOCK
+    if needed > free:
+        raise ReplError(
+            f"{board.port}: the node's filesystem has {free >> 10} KB left, the deploy needs {needed >> 10}; nothing "
+            "was changed: remove files that are not the firmware's (borne exec), or flash the board again"
+        )
+
+
+def _send(
+    board: Repl,
+    wanted: Mapping[str, bytes],
+    changed: Sequence[str],
+    there: Mapping[str, str],
+    progress: Progress,
+) -> dict[str, str]:
+    """Put the new files into the folder; returns path to number. What lies there already is not sent again."""
+    left = dict(there)
+    numbers = {path: left.pop(said) for path in changed if (said := _hash(wanted[path])) in left}
+    free = (name for name in map(str, range(len(changed) + len(there))) if name not in there.values())
+    board.run_whole(f"try:os.mkdir({switch.FOLDER!r})\nexcept OSError:pass")
+    missing = [path for path in changed if path not in numbers]
+    numbers |= dict(zip(missing, free, strict=False))
+    total = sum(len(wanted[path]) for path in missing)
+    for _ in range(_TRIES):
+        done = 0
+        wrong = []
+        for batch in _batches(missing, wanted):
+            wrong += _put(board, [(path, numbers[path]) for path in batch], wanted)
+            done += sum(len(wanted[path]) for path in batch)
+            progress(done / total)
+        missing = wrong
+        if not missing:
+            return numbers
+    raise ReadBackError(
+        f"{board.port}: {missing[0]} on the node is not what was sent, {_TRIES} times; the old firmware stands: "
+        "check the cable, or try --via ampy"
+    )
+
+
+def _batches(paths: Sequence[str], wanted: Mapping[str, bytes]) -> Iterator[list[str]]:
+    """Small files together, for each round trip costs as much as a kilobyte."""
+    batch: list[str] = []
+    size = 0
+    for path in paths:
+        if batch and size + len(wanted[path]) > _PIECE:
+            yield batch
+            batch, size = [], 0
+        batch.append(path)
+        size += len(wanted[path])
+    if batch:
+        yield batch
+
+
+def _put(board: Repl, files: Sequence[tuple[str, str]], wanted: Mapping[str, bytes]) -> list[str]:
+    """Write some files; returns those that do not read back as they were sent."""
+    code = ""
+    for path, number in files:
+        name = f"{switch.FOLDER}/{number}"
+        code += f"o({name!r})\n"
+        content = wanted[path]
+        for at in range(0, len(content), _PIECE):
+            if len(code) > _BATCH - _PIECE:
+                board.run_whole(code, _SECONDS)
+                code = ""
+            code += f"w({base64.b64encode(content[at : at + _PIECE]).decode()!r})\n"
+        code += f"c({name!r})\n"
+    hashes = _hashes(_told(board, code))
+    return [path for path, number in files if hashes.get(f"{switch.FOLDER}/{number}") != _hash(wanted[path])]
+
+
+def _switch(board: Repl, numbers: Mapping[str, str], removed: Sequence[str]) -> None:
+    # A module may have been a package before: what goes, goes first.
+    lines = [f"-{path}\n" for path in removed] + [f"+{number} {path}\n" for path, number in numbers.items()]
+    board.write_file(switch.READY, "".join(lines).encode())
+    _complete(board)
+
+
+def _complete(board: Repl) -> None:
+    board.run_whole(f"from {_PACKAGE} import switch\nswitch.complete()", _SECONDS)
+
+
+def _compare(board: Repl, wanted: Mapping[str, bytes], changed: Sequence[str]) -> None:
+    board.run_whole(_HELPERS)
+    there = _hashes(_told(board, f"for p in {list(changed)!r}:h(p)"))
+    for path in changed:
+        if there.get(path) != _hash(wanted[path]):
+            raise DeviceError(f"{board.port}: {path} on the node is not what was sent; deploy again")
+
+
+def _hashes(lines: Sequence[str]) -> dict[str, str]:
+    """Path to hash, out of what the node's `h` said."""
+    parts = (line.partition(" ") for line in lines)
+    return {path: found for found, _, path in parts}
+
+
+def _hash(content: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(content).digest()[:_HASH_BYTES]).decode()

@@ -1,0 +1,286 @@
+"""A street from its list to its reports: 24 assets, 24 boards by 8, a cable pulled, a laptop dead, a node replaced."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+
+import pytest
+from fleet_bench import Hub, digest, stored
+
+from borne import boards
+from borne.broker import Broker
+from borne.decoding.listen import Subscriber
+from borne.fleet import ear, hearing
+from borne.fleet.batch import Batch
+from borne.fleet.registry import Stamp, nodes, status
+from borne.fleet.registry.sites import Site
+from borne.fleet.replacing import replace
+from borne.fleet.vault.keys import of_nodes
+from borne.virtual import SimClock, VirtualBoard
+from borne.virtual.broker import EmbeddedBroker
+from borne.virtual.street.network import Network
+from borne.virtual.street.nodes import radio, with_radio
+from borne.virtual.wiring import Wiring
+
+BY_WIFI, BY_RADIO = 12, 12
+LORA, WIFI = "ttgo-lora32-v21", "esp32-devkitc"
+SSID, PASSWORD = "Mairie", "sesame, open"
+SITE = "Lilas"
+LIMIT_S = 120
+START = 1_800_000_000
+
+
+def rows():
+    """As a town writes its list: in French, with decimal commas."""
+    yield "Numéro;Type;Carte;Liaison;Rue;Latitude;Longitude;Profondeur;Site"
+    for n in range(BY_WIFI):
+        yield f"BAC {n};conteneur;{WIFI};wifi;Quai des Tanneurs {n};48,85{n:02};2,35{n:02};{1000 + n};{SITE}"
+    for n in range(BY_RADIO):
+        yield f"LAMP/{n};lampadaire;{LORA};LoRaWAN;Rue de l'Église {n};48,86{n:02};2,36{n:02};;{SITE}"
+
+
+class Street(Hub):
+    """All that the journey is about, from step to step."""
+
+    def __init__(self, folder, stack):
+        super().__init__(folder)
+        self.stack = stack
+        self.broker = stack.enter_context(EmbeddedBroker())
+        self.secrets = {"wifi_password": PASSWORD.encode()}
+
+    def plug(self, name):
+        return self.board(name, access_points={SSID: PASSWORD})
+
+    def batch(self, **more):
+        made = Batch(
+            self.bench(secrets=self.secrets, board=None),
+            SITE,
+            None,
+            [one.port for one in self.boards],
+            **more,
+        )
+        made.run()
+        return made
+
+    def standings(self):
+        with self.registry.reading() as db:
+            return list(nodes.find(db))
+
+    def board_of(self, standing):
+        return next(one for one in self.boards if one.mac.hex() == standing.mac)
+
+
+@pytest.fixture(scope="module")
+def street(tmp_path_factory):
+    with ExitStack() as stack:
+        made = Street(tmp_path_factory.mktemp("street") / "hub", stack)
+        stack.callback(made.close)
+        yield made
+
+
+def agree(street):
+    """Registry, vault and nodes say the same, and no key is there twice."""
+    vault = street.unlocked()
+    keys = []
+    for one in street.standings():
+        settings, secrets = stored(street.board_of(one))
+        assert (one.digest, settings["name"]) == (digest(settings), one.node.name)
+        name = "app_key" if one.asset.link == "lorawan" else "mqtt_password"
+        assert vault.read(one.key_record) == secrets[name]
+        keys.append(secrets[name])
+    every = [vault.read(name) for name in vault.records()]
+    assert len(set(every)) == len(every) and set(keys) <= set(every)
+
+
+def test_1_the_list(street):
+    street.list(
+        "\n".join(rows()) + "\n",
+        Site(SITE, wifi_ssid=SSID, mqtt=f"mqtt://{street.broker.host}:{street.broker.port}", ntp_host="ntp"),
+    )
+    assert [one.state for one in street.standings()] == ["planned"] * 24
+
+
+def test_2_the_laptop_dies_while_eight_boards_are_flashed(street):
+    """The real command, and the real end: SIGKILL to all of its processes at once."""
+    for n in range(BY_WIFI + BY_RADIO):
+        street.plug(f"board-{n}")
+    ports = [word for one in street.boards[:8] for word in ("--port", one.port)]
+    command = [
+        sys.executable,
+        "-m",
+        "borne",
+        "provision",
+        "--batch",
+        "--site",
+        SITE,
+        "--no-self-test",
+        *ports,
+    ]
+    environment = {
+        **os.environ,
+        "BORNE_REGISTRY": str(street.folder / "registry.sqlite"),
+        "BORNE_VAULT": str(street.vault.path),
+        "BORNE_WIFI_PASSWORD": PASSWORD,
+        "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
+    }
+    with subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        env=environment,
+        start_new_session=True,
+    ) as process:
+        seen = 0
+        for line in process.stderr:
+            seen += line.rstrip().endswith("flash")
+            if seen == 5:
+                break
+        os.killpg(process.pid, signal.SIGKILL)
+    reserved = [one for one in street.standings() if one.mac]
+    assert 5 <= len(reserved) <= 8
+    assert PASSWORD not in " ".join(command)
+
+
+def test_3_twenty_four_boards_by_eight_and_one_cable_is_pulled(street):
+    unlucky = street.boards[-1]
+
+    def told(event, tally):
+        if event.port == unlucky.port and event.step == "flash" and event.fraction > 0.2:
+            unlucky.power_off()
+
+    first = street.batch(told=told)
+    assert len(first.failures) == 1 and first.tally().done == 23
+    unlucky.power_on()
+    second = street.batch()
+    assert (second.tally().done, second.tally().failed, second.tally().left) == (1, 0, 0)
+    assert [one.outcome for one in second.finished].count("already so") == 23
+    agree(street)
+    with street.registry.reading() as db:
+        counts = {(one.kind, one.state): one.assets for one in status.counts(db)}
+    assert counts == {("fill", "provisioned"): BY_WIFI, ("light", "provisioned"): BY_RADIO}
+
+
+def test_4_labels(street, tmp_path):
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "borne", "fleet", "label", "-o", str(tmp_path / "labels.pdf")),
+            *("--registry", str(street.folder / "registry.sqlite")),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("24 labels L7160")
+    assert (tmp_path / "labels.pdf").read_bytes().startswith(b"%PDF")
+
+
+def hear_all(street, subscriber, count):
+    """First messages of so many nodes, as `borne fleet listen` takes them."""
+    found = {}
+    until = time.monotonic() + LIMIT_S
+    while len(found) < count and time.monotonic() < until:
+        message = subscriber.next(1.0)
+        if message is not None:
+            uplink = message.uplink
+            heard = hearing.hear(street.registry, uplink.device, uplink.port, uplink.payload, Stamp())
+            found.setdefault(heard.standing.asset.asset, heard)
+    return found
+
+
+def test_5_first_reports_by_wifi_come_with_asset_and_place(street):
+    """Each node has an account of its own at the broker, with the password that the vault has."""
+    key_of = of_nodes(street.unlocked())
+    by_wifi = [one for one in street.standings() if one.asset.link == "wifi"]
+    for one in by_wifi:
+        street.broker.allow(one.node.name, key_of(one.node).decode())
+    street.broker.allow("us", "secret", everything=True)
+    at = Broker(street.broker.host, street.broker.port, user="us")
+    with Subscriber(at, "secret", None, ear.TOPICS, ear.take) as subscriber:
+        for one in by_wifi:
+            street.board_of(one).power_off()
+            street.board_of(one).power_on()
+        found = hear_all(street, subscriber, len(by_wifi))
+    assert len(found) == len(by_wifi)
+    for one in by_wifi:
+        heard = found[one.asset.asset]
+        assert heard.report is not None and not heard.differs
+        assert heard.standing.asset.street == one.asset.street
+        street.board_of(one).power_off()
+    assert {one.state for one in street.standings() if one.asset.link == "wifi"} == {"seen"}
+
+
+def test_6_first_reports_by_lorawan_after_a_join_with_the_vaults_keys(street):
+    """The same flash, carried to its post: another clock, a radio, and a network server that knows the keys."""
+    key_of = of_nodes(street.unlocked())
+    kind = boards.load(LORA)
+    clock = SimClock(START)
+    by_radio = [one for one in street.standings() if one.dev_eui][:4]
+    with ExitStack() as stack:
+        network = Network(1, clock, stack)
+        for number, one in enumerate(by_radio):
+            street.board_of(one).close()
+            chip = radio(kind)
+            network.add(number, one.node.name, chip, one.dev_eui, key_of(one.node))
+            posted = VirtualBoard(
+                street.board_of(one).folder,
+                wiring=with_radio(Wiring(), kind, chip),
+                clock=clock,
+                mac=street.board_of(one).mac,
+                patience=10.0,
+            )
+            stack.enter_context(posted)
+            posted.power_on()
+        found = {}
+        for _ in range(40):
+            clock.run_for(15)
+            for heard, at in network.arrived():
+                taken = hearing.hear(street.registry, heard.name, heard.port, heard.payload, Stamp(at))
+                found[taken.standing.asset.asset] = taken
+            if len(found) == len(by_radio):
+                break
+    assert {one.asset.asset for one in by_radio} == found.keys()
+    for one in by_radio:
+        heard = found[one.asset.asset]
+        assert heard.report is not None and not heard.differs
+        assert heard.standing.asset.street == one.asset.street
+        street.boards.remove(street.board_of(one))
+
+
+def test_7_a_node_is_replaced_and_a_row_is_changed(street):
+    standings = {one.asset.asset: one for one in street.standings()}
+    old = standings["BAC 3"]
+    replace(street.registry, "BAC 3", "vandalised")
+    street.boards.remove(street.board_of(old))
+    street.plug("spare")
+    changed = "\n".join(rows()).replace(";1005;", ";2005;") + "\n"
+    street.list(changed)
+    asked = random.Random(1).sample(sorted(standings), 2)
+    told = [standings[name] for name in asked]
+    street.boards = [
+        one
+        for one in street.boards
+        if one.folder.name == "spare" or one.mac.hex() in (standings["BAC 5"].mac, *(one.mac for one in told))
+    ]
+    for one in street.boards:
+        one.power_off()
+        one.power_on()
+    work = street.batch()
+    outcomes = {one.asset: one.outcome for one in work.finished}
+    assert outcomes["BAC 3"] == outcomes["BAC 5"] == "provisioned"
+    assert work.tally().failed == 0
+    now = {one.asset.asset: one for one in street.standings()}
+    assert now["BAC 3"].mac != old.mac and now["BAC 3"].key_print != old.key_print
+    assert now["BAC 3"].node.name == old.node.name
+    assert json.loads(now["BAC 5"].settings)["depth_mm"] == 2005
+    with street.registry.reading() as db:
+        events = [line["event"] for line in status.history_of(db, old.asset_id)]
+    assert events[-5:] == ["retired", "reserved", "flashed", "key", "provisioned"]

@@ -1,0 +1,385 @@
+"""borne provision ASSET: out of registry and vault, onto boards that run our firmware from their flash."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from fleet_bench import Hub, digest, stored
+
+from borne.errors import BorneError, NoAnswer, RegistryError, SettingError
+from borne.flashing.repl import Repl
+from borne.fleet.batch import Batch
+from borne.fleet.commission import commission, for_asset, next_free
+from borne.fleet.labelling import Labels
+from borne.fleet.registry import assets, nodes, status
+from borne.fleet.registry.sites import Site
+from borne.fleet.replacing import replace
+from borne.fleet.vault import fingerprint
+
+LORA, WIFI = "ttgo-lora32-v21", "esp32-devkitc"
+LIST = f"asset;kind;board;site;street\nL1;light;{LORA};S;Rue de l'Église\nL2;light;{LORA};S;\n"
+BINS = f"asset;kind;board;site;link;depth_mm\nB1;fill;{WIFI};S;wifi;1500\n"
+CLOSED = Site("S", wifi_ssid="Mairie", mqtt="mqtt://broker.example")
+
+
+@pytest.fixture
+def hub(tmp_path):
+    made = Hub(tmp_path / "hub")
+    yield made
+    made.close()
+
+
+def standing(hub, asset):
+    with hub.registry.reading() as db:
+        return nodes.get(db, asset)
+
+
+def events(hub, asset):
+    with hub.registry.reading() as db:
+        return [line["event"] for line in status.history_of(db, nodes.get(db, asset).asset_id)]
+
+
+def agree(hub, asset, board, secret="app_key"):
+    """Registry, vault and node say the same."""
+    at = standing(hub, asset)
+    settings, secrets = stored(board)
+    assert at.mac == board.mac.hex()
+    assert at.digest == digest(settings) and settings["name"] == asset
+    assert hub.unlocked().read(at.key_record) == secrets[secret]
+    assert fingerprint(secrets[secret]) == at.key_print
+    return settings, secrets
+
+
+def test_provisioned_once_and_then_already_so(hub):
+    hub.list(LIST)
+    board = hub.board("a", LORA)
+    steps = []
+    done = commission(hub.bench(), board.port, for_asset("L1"), lambda step, fraction: steps.append(step))
+    assert (done.outcome, done.flashed, done.key) == ("provisioned", False, "new")
+    settings, _ = agree(hub, "L1", board)
+    assert settings["place"] == "Rue de l'Église"
+    assert settings["dev_eui"] == done.dev_eui == board.mac.hex()[:6] + "fffe" + board.mac.hex()[6:]
+    assert steps == ["connect", "compare", "secrets", "settings", "record", "restart"]
+    before = (board.folder / "flash.bin").read_bytes()
+    again = commission(hub.bench(), board.port, for_asset("L1"))
+    assert (again.outcome, again.digest) == ("already so", done.digest)
+    assert (board.folder / "flash.bin").read_bytes() == before
+    assert events(hub, "L1") == ["created", "reserved", "key", "provisioned"]
+
+
+def test_a_changed_asset_is_told_and_its_key_stays_without_the_vault(hub):
+    """The node copies its key itself: who provisions cannot read it."""
+    hub.list(LIST)
+    board = hub.board("a", LORA)
+    commission(hub.bench(), board.port, for_asset("L1"))
+    _, before = agree(hub, "L1", board)
+    hub.list(LIST.replace("Rue de l'Église", "Quai"))
+    assert standing(hub, "L1").is_outdated
+    done = commission(hub.bench(), board.port, for_asset("L1"))
+    assert (done.outcome, done.key) == ("provisioned", "kept")
+    settings, after = agree(hub, "L1", board)
+    assert settings["place"] == "Quai" and after == before
+    assert not standing(hub, "L1").is_outdated
+
+
+def test_a_board_that_lost_its_key_gets_the_vaults_or_a_new_one(hub):
+    hub.list(LIST)
+    board = hub.board("a", LORA)
+    commission(hub.bench(), board.port, for_asset("L1"))
+    _, first = agree(hub, "L1", board)
+
+    def forget():
+        with Repl(board.port) as at:
+            at.run("import esp32\nn=esp32.NVS('borne')\nn.erase_key('lw_app_key.a')\nn.commit()")
+
+    forget()
+    bench = hub.bench()
+    bench.vault.unlock(hub.identity)
+    assert commission(bench, board.port, for_asset("L1")).key == "kept"
+    assert agree(hub, "L1", board)[1] == first
+    with Repl(board.port) as at:
+        at.run("import esp32\nn=esp32.NVS('borne')\nn.erase_key('lw_app_key.b')\nn.commit()")
+    assert commission(hub.bench(), board.port, for_asset("L1")).key == "new"
+    assert agree(hub, "L1", board)[1] != first
+
+
+def test_a_bare_board_is_flashed_and_it_is_noted(hub):
+    hub.list(LIST)
+    board = hub.board("bare")
+    done = commission(hub.bench(), board.port, for_asset("L1"))
+    assert (done.outcome, done.flashed) == ("provisioned", True)
+    agree(hub, "L1", board)
+    with hub.registry.reading() as db:
+        (one,) = status.flashes_of(db, standing(hub, "L1").asset_id)
+    assert (one["mac"], one["board"], len(one["policy"])) == (board.mac.hex(), LORA, 64)
+
+
+def test_by_wifi_with_an_account_of_its_own(hub):
+    hub.list(BINS, CLOSED)
+    board = hub.board("a", WIFI)
+    with pytest.raises(SettingError, match="wifi_password: is missing: set BORNE_WIFI_PASSWORD"):
+        commission(hub.bench(), board.port, for_asset("B1"))
+    assert stored(board) == (None, {})
+    done = commission(hub.bench(secrets={"wifi_password": b"open sesame"}), board.port, for_asset("B1"))
+    settings, secrets = agree(hub, "B1", board, "mqtt_password")
+    assert (settings["mqtt_user"], secrets["wifi_password"]) == ("B1", b"open sesame")
+    assert done.dev_eui is None
+    # Neither the network's password nor the vault is at hand, and nothing has changed.
+    assert commission(hub.bench(), board.port, for_asset("B1")).outcome == "already so"
+    # Another password of the network is written, and the account stays.
+    bench = hub.bench(secrets={"wifi_password": b"open again"})
+    assert commission(bench, board.port, for_asset("B1")).outcome == "provisioned"
+    assert agree(hub, "B1", board, "mqtt_password")[1] == {**secrets, "wifi_password": b"open again"}
+    # The site's password out of the vault.
+    bench = hub.bench()
+    hub.vault.issue(CLOSED.owner, "wifi_password", b"from the vault")
+    bench.vault.unlock(hub.identity)
+    commission(bench, board.port, for_asset("B1"))
+    assert agree(hub, "B1", board, "mqtt_password")[1]["wifi_password"] == b"from the vault"
+
+
+def test_who_is_not_ours_and_what_is_taken(hub):
+    hub.list(LIST)
+    board = hub.board("a", LORA)
+    bench = hub.bench()
+    commission(bench, board.port, for_asset("L1"))
+    other = hub.board("b", LORA)
+    with pytest.raises(
+        RegistryError, match=r"L1 has the board with MAC \w+, and this is \w+; to give it this one"
+    ):
+        commission(bench, other.port, for_asset("L1"))
+    with pytest.raises(RegistryError, match="the board with MAC .* is the node of L1"):
+        commission(bench, board.port, for_asset("L2"))
+    with pytest.raises(RegistryError, match="asset 'L9' is unknown"):
+        commission(bench, other.port, for_asset("L9"))
+    assert standing(hub, "L2").id is None
+
+
+def test_a_node_of_another_list(hub, tmp_path):
+    hub.list(LIST)
+    theirs = Hub(tmp_path / "theirs")
+    theirs.list(LIST.replace("L1", "X1"))
+    board = hub.board("a", LORA)
+    commission(theirs.bench(), board.port, for_asset("X1"))
+    before = stored(board)
+    with pytest.raises(RegistryError, match="is the node X1 of another list; --take makes it ours"):
+        commission(hub.bench(), board.port, for_asset("L1"))
+    assert stored(board) == before
+    assert commission(hub.bench(take=True), board.port, for_asset("L1")).key == "new"
+    agree(hub, "L1", board)
+    theirs.close()
+
+
+def test_a_replaced_node(hub):
+    hub.list(LIST)
+    old, new = hub.board("old", LORA), hub.board("new", LORA)
+    commission(hub.bench(), old.port, for_asset("L1"))
+    replace(hub.registry, "L1", "vandalised")
+    commission(hub.bench(), new.port, for_asset("L1"))
+    settings, _ = agree(hub, "L1", new)
+    assert settings["name"] == "L1"
+    # The old board is nobody's now; it becomes another asset's only when that is meant.
+    with pytest.raises(RegistryError, match="is the node L1 of another list"):
+        commission(hub.bench(), old.port, for_asset("L2"))
+    commission(hub.bench(take=True), old.port, for_asset("L2"))
+    agree(hub, "L2", old)
+
+
+def test_a_board_that_cannot_do_what_its_asset_needs(hub):
+    hub.list("asset;kind;site\nL1;light;S\n")
+    board = hub.board("a", WIFI)
+    with pytest.raises(SettingError, match="link: the board on .* has no LoRa radio"):
+        commission(hub.bench(), board.port, for_asset("L1"))
+    bare = hub.board("b")
+    hub.list("asset;kind;site\nL1;light;S\nL2;light;S\n")
+    with pytest.raises(SettingError, match="board: nothing says what board L2 has"):
+        commission(hub.bench(), bare.port, for_asset("L2"))
+
+
+def test_a_range_of_euis(hub):
+    site = Site("S", dev_eui_range="70b3d57ed0000000..70b3d57ed0000000", join_eui="00000000000000aa")
+    hub.list(LIST, site)
+    board = hub.board("a", LORA)
+    done = commission(hub.bench(), board.port, for_asset("L1"))
+    assert done.dev_eui == "70b3d57ed0000000"
+    assert agree(hub, "L1", board)[0]["join_eui"] == "00000000000000aa"
+    replace(hub.registry, "L1", "")
+    with pytest.raises(RegistryError, match="DevEUI range .* is used up"):
+        commission(hub.bench(take=True), board.port, for_asset("L2"))
+
+
+def test_nothing_answers(hub):
+    hub.list(LIST)
+    board = hub.board("a")
+    port = board.port
+    board.power_off()
+    with pytest.raises(NoAnswer):
+        commission(hub.bench(), port, for_asset("L1"))
+    assert standing(hub, "L1").id is None
+
+
+def test_the_cable_is_pulled_and_it_goes_on(hub):
+    hub.list(LIST)
+    board = hub.board("a", LORA)
+
+    def pull(step, fraction):
+        if step == "settings":
+            board.power_off()
+
+    with pytest.raises(BorneError):
+        commission(hub.bench(), board.port, for_asset("L1"), pull)
+    assert standing(hub, "L1").state == "planned" and standing(hub, "L1").key_record
+    board.power_on()
+    assert board.wait_for(b"waiting 3 s for a host")
+    assert commission(hub.bench(), board.port, for_asset("L1")).outcome == "provisioned"
+    agree(hub, "L1", board)
+
+
+def test_done_and_not_recorded_is_recorded(hub):
+    """As when the computer dies between the node's last answer and the registry's last word."""
+    hub.list(LIST)
+    board = hub.board("a", LORA)
+
+    def die(step, fraction):
+        if step == "record":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        commission(hub.bench(), board.port, for_asset("L1"), die)
+    assert standing(hub, "L1").state == "planned"
+    done = commission(hub.bench(), board.port, for_asset("L1"))
+    assert (done.outcome, done.key) == ("recorded", "kept")
+    agree(hub, "L1", board)
+    assert events(hub, "L1").count("key") == 1
+
+
+def test_the_self_test_of_a_node_without_its_sensors(hub):
+    hub.list(LIST)
+    board = hub.board("a", LORA)
+    done = commission(hub.bench(self_test=True), board.port, for_asset("L1"))
+    said = {one.name: one.ok for one in done.checks}
+    assert said["firmware"] and said["board"] and said["settings"]
+    assert not done.is_sound
+    agree(hub, "L1", board)
+    with hub.registry.reading() as db:
+        last = list(status.history_of(db, standing(hub, "L1").asset_id))[-1]
+    assert last["event"] == "self-test" and last["detail"] != "passed"
+    hub.list(LIST.replace("Rue de l'Église", "Quai"))
+    batch = Batch(hub.bench(self_test=True), "S", None, [board.port])
+    batch.run()
+    assert (batch.tally().done, batch.tally().failed) == (0, 1)
+
+
+def test_a_batch(hub):
+    hub.list(LIST)
+    made = [hub.board(name, LORA) for name in "ab"]
+    told = []
+    batch = Batch(
+        hub.bench(), "S", None, [one.port for one in made], lambda event, tally: told.append((event, tally))
+    )
+    batch.run()
+    assert (batch.tally().done, batch.tally().failed, batch.tally().left) == (2, 0, 0)
+    by_mac = {one.mac.hex(): one for one in made}
+    for asset in ("L1", "L2"):
+        agree(hub, asset, by_mac[standing(hub, asset).mac])
+    assert told[-1][1] == batch.tally()
+    # Again, and with a third that finds no place.
+    third = hub.board("c", LORA)
+    batch = Batch(hub.bench(), "S", None, [*(one.port for one in made), third.port])
+    batch.run()
+    assert [one.outcome for one in batch.finished] == ["already so"] * 2
+    assert [str(error) for _, error in batch.failures] == ["site S: every asset has its board"]
+
+
+def test_a_label_for_each_board_of_a_batch(hub, tmp_path):
+    hub.list(LIST.replace("L2;light", "L/2;light"))
+    made = [hub.board(name, LORA) for name in "ab"]
+    printed = tmp_path / "printed"
+    printed.mkdir()
+    labels = Labels(hub.registry, tmp_path / "labels", "dk22205", f"cp -t '{printed}'")
+    batch = Batch(hub.bench(), "S", None, [one.port for one in made], then=labels)
+    batch.run()
+    assert batch.tally().done == 2
+    assert sorted(path.name for path in printed.iterdir()) == ["L-2.pdf", "L1.pdf"]
+    hub.list(LIST.replace("L2;light", "L/2;light").replace("Rue de l'Église", "Quai"))
+    broken = Labels(hub.registry, tmp_path / "labels", "dk22205", "false")
+    batch = Batch(hub.bench(), "S", None, [one.port for one in made], then=broken)
+    batch.run()
+    assert {str(error).split(": ", 1)[1] for _, error in batch.failures} == {"false: exit status 1"}
+    with pytest.raises(SettingError, match="stock: 'X' is unknown"):
+        Labels(hub.registry, tmp_path, "X")
+    with pytest.raises(SettingError, match="print: "):
+        Labels(hub.registry, tmp_path, "dk22205", "lp 'tape")
+
+
+def test_a_batch_takes_what_is_plugged_in(hub):
+    """The hub's ports as the computer lists them: one comes when another goes."""
+    hub.list(LIST)
+    first, second = (hub.board(name, LORA) for name in "ab")
+    there = {first.port: first}
+
+    def told(event, tally):
+        if event.kind == "done":
+            there.pop(event.port)
+            if tally.left:
+                there[second.port] = second
+
+    batch = Batch(hub.bench(), "S", None, None, told, listed=lambda: list(there))
+    batch.run()
+    assert [(one.asset, one.mac) for one in batch.finished] == [
+        ("L1", first.mac.hex()),
+        ("L2", second.mac.hex()),
+    ]
+
+
+def test_the_first_of_the_list_goes_first_whatever_is_reserved(hub):
+    hub.list(LIST)
+    with hub.registry.writing() as db:
+        nodes.reserve(db, nodes.get(db, "L1"), "0" * 12, None, None, hub.bench().stamp())
+        assert next_free("S", None)(db, "0" * 12).asset.asset == "L1"
+        assert next_free("S", None)(db, "1" * 12).asset.asset == "L2"
+        assert nodes.count_unfinished(db, assets.Filter(site="S")) == 2
+
+
+def borne(hub, *arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "borne", "provision", *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={
+            **os.environ,
+            "BORNE_REGISTRY": str(hub.folder / "registry.sqlite"),
+            "BORNE_VAULT": str(hub.vault.path),
+            "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
+            **environment,
+        },
+    )
+
+
+def test_the_command(hub):
+    hub.list(LIST)
+    board = hub.board("a", LORA)
+    done = borne(hub, "L1", "--port", board.port, "--no-self-test")
+    assert done.returncode == 0, done.stderr
+    assert (
+        done.stdout.startswith(f"L1: provisioned on {board.port}\n") and "read back and equal" in done.stdout
+    )
+    done = borne(hub, "L1", "--port", board.port, "--resume")
+    assert done.stdout.startswith("L1: already so (MAC ")
+    done = borne(hub, "--batch", "--site", "S", "--port", board.port, "--json")
+    assert '"outcome": "already so"' in done.stdout
+    for arguments in (
+        ["L9", "--port", board.port],
+        ["L1", "--port", "/dev/ttyNONE"],
+        ["L1", "--batch"],
+        ["L1", "--port", board.port, "--identity", "/none"],
+        ["--port", board.port],
+    ):
+        done = borne(hub, *arguments)
+        assert done.returncode == 2 and done.stdout == "" and "Traceback" not in done.stderr
+        assert done.stderr.splitlines()[-1].startswith("borne: ")
