@@ -20,6 +20,7 @@ from borne.virtual.line import attach, detach
 MB = 1 << 20
 # Twentieths of a second that a host over the network may take to acknowledge what it read.
 _PATIENCE = 20
+_BEGINNING = 32_768
 
 
 class Flash(server.FlashImage):
@@ -65,6 +66,8 @@ class Cable:
         self._stop = stop
         self._cut_after = cut_after
         self.received = 0
+        # What the host said first, enough for the order of its commands.
+        self.beginning = b""
 
     def wait_for_host(self) -> bool:
         """False when stopped. While nobody holds the slave open, poll reports POLLHUP at once and for ever."""
@@ -91,6 +94,7 @@ class Cable:
             return b""
         data = os.read(self._master, size)
         self.received += len(data)
+        self.beginning += data[: _BEGINNING - len(self.beginning)]
         if self._cut_after is not None and self.received > self._cut_after:
             raise OSError("cable pulled")
         return data
@@ -155,7 +159,7 @@ class RomBoard:
             self._master = -1
 
     def _serve(self, cut_after: int | None) -> None:
-        cable = Cable(self._master, self._stop, cut_after)
+        cable = self.cable = Cable(self._master, self._stop, cut_after)
         while cable.wait_for_host():
             server.handle_client(cable, self._stop, self.chip, flash=self.flash, exit_on_disconnect=True)
             if cut_after is not None and cable.received > cut_after:

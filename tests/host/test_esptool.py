@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -69,6 +70,17 @@ def test_an_s3_is_flashed(monkeypatch):
         done = esptool.flash(board.port, S3, [region])
         assert holds(board.flash, [region])
     assert done.chip.startswith("ESP32-S3")
+
+
+def test_the_size_of_the_flash_is_told_before_anything_of_it_is_asked(monkeypatch):
+    """SPI_SET_PARAMS before READ_FLASH and SPI_FLASH_MD5: a ROM that was not told knows 2 or 4 MB only."""
+    set_flash_id(monkeypatch, 8)
+    with RomBoard("esp32s3", 8) as board:
+        esptool.flash(board.port, S3, [Region("far", 7 * MB, b"x" * 5000)])
+        said = board.cable.beginning
+    told = said.index(b"\xc0\x00\x0b\x18\x00")
+    assert struct.unpack_from("<I", said, told + 13)[0] == 8 * MB
+    assert told < min(said.index(b"\xc0\x00\xd2\x10\x00"), said.index(b"\xc0\x00\x13\x10\x00"))
 
 
 def test_progress_rises_from_below_a_tenth_to_one():

@@ -201,6 +201,17 @@ def test_nvs_that_moves_is_carried_over(how, tmp_path):
         assert files_of(board.flash) == {**OWN, **node.node_files(DEVKIT)}
 
 
+def test_a_damaged_partition_table_costs_the_node_nothing(how):
+    with RomBoard() as board:
+        lived_in(board, how)
+        board.flash.data[0x8020] ^= 1
+        keys = values_of(board.flash)
+        done = flasher.flash(Job(board.port, DEVKIT), how)
+        assert files_of(board.flash) == {**OWN, **node.node_files(DEVKIT)}
+        assert values_of(board.flash) == keys
+    assert 0 < done.written < 10_000
+
+
 def test_a_filesystem_that_is_damaged_is_said_and_replaced(how):
     with RomBoard() as board:
         lived_in(board, how)

