@@ -44,6 +44,11 @@ def provision(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where it was broken off; it does so without being told.")
     ] = False,
+    uplink: Annotated[
+        str | None,
+        typer.Option(help="ASSET: wait for its first report on this broker, mqtt://[USER@]HOST[:PORT]."),
+    ] = None,
+    wait: Annotated[float, typer.Option(help="--uplink: for so many seconds.", min=1)] = 120.0,
     labels: Annotated[
         Path | None, typer.Option(help="--batch: write each node's label (PDF) into this folder.")
     ] = None,
@@ -78,7 +83,7 @@ def provision(
         printer = provision_fleet.printer(bench, labels, stock, print_with)
         provision_fleet.batch(bench, port, site, board, count, printer, as_json)
     else:
-        provision_fleet.one(bench, str(asset), port, as_json)
+        provision_fleet.one(bench, str(asset), port, uplink, wait, as_json)
 
 
 def _only(port: list[str] | None) -> str:
