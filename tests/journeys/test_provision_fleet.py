@@ -386,6 +386,14 @@ def test_the_first_report_is_waited_for(hub):
         assert done.returncode == 1 and "cannot be reached" in done.stderr
 
 
+def test_without_the_fleets_libraries_one_line_says_what_is_missing():
+    code = "import sys; sys.modules['sqlalchemy'] = None; sys.argv[1:] = {!r}; from borne.cli import main; main()"
+    command = [sys.executable, "-c", code.format(["provision", "L1", "--port", "/dev/ttyNONE"])]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr == "borne: provision ASSET needs sqlalchemy: pip install 'borne[fleet]'\n"
+
+
 def test_the_command(hub):
     hub.list(LIST)
     board = hub.board("a", LORA)

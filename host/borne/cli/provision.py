@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from borne.cli import provision_options as options
-from borne.errors import SettingError
+from borne.errors import SettingError, UserError
 from borne.fleet.provision import check_settings
 from borne.fleet.provision import provision as write
 
@@ -72,7 +72,10 @@ def provision(
     if asset is None and not batch:
         _by_options(_only(port), given, as_json)
         return
-    from borne.cli import provision_fleet
+    try:
+        from borne.cli import provision_fleet
+    except ModuleNotFoundError as error:
+        raise UserError(f"provision ASSET needs {error.name}: pip install 'borne[fleet]'") from None
 
     bench = provision_fleet.bench(
         registry, vault, identity, who, options.at_hand(given), board, image, take, self_test
