@@ -41,6 +41,7 @@ class Node(fakes.Node):
             self.clock, self.told, fakes.RADIO_BASE, region, Chip()
         )
         self.radio.mode = None
+        self.radio.keep = 0  # what the world writes down is no part of the node
         self.secrets["a"] = {"app_key": self.network.app_key}
 
     def make_radio(self):

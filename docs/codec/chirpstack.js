@@ -41,7 +41,7 @@ var PORTS = {
     // kind of the node; bits 0 to 2
     { name: "node_kind", bits: 3, last: 2, labels: ["parking", "light", "fill"], set: 0 },
     // release profile; bits 3 to 6
-    { name: "profile", bits: 4, last: 4, labels: ["bay", "zone", "live", "light", "fill"], set: 1 },
+    { name: "profile", bits: 4, last: 5, labels: ["bay", "zone", "live", "light", "fill", "day"], set: 1 },
     // bays that the node watches, bays; bits 7 to 10
     { name: "bays", bits: 4, last: 8, offset: 0, step: 1, unknown: 15, set: 2 },
     // pause after a presence trigger, s; bits 11 to 21
@@ -52,6 +52,13 @@ var PORTS = {
     { name: "offset_mm", bits: 12, last: 1000, offset: 0, step: 1, unknown: 4095, set: 5 },
     // first 4 bytes of the SHA-256 of the settings; bits 48 to 79
     { name: "settings_hash", bits: 32, hex: true, set: 6 }
+  ] },
+  // alarm: 1 bytes
+  4: { kind: "alarm", bytes: 1, windowBits: 0, fields: [
+    // kind of the node; bits 0 to 3
+    { name: "node_kind", bits: 4, last: 2, labels: ["parking", "light", "fill"], set: 0 },
+    // what endangers the container; bits 4 to 7
+    { name: "alarm", bits: 4, last: 1, labels: ["tilt", "fire"], set: 1 }
   ] },
   // command: 1 bytes
   5: { kind: "command", bytes: 1, windowBits: 0, fields: [
@@ -83,23 +90,23 @@ var PORTS = {
     // bays that could be read, bays; bits 18 to 23
     { name: "bays_ok", bits: 6, last: 60, offset: 0, step: 1, unknown: 63, set: 1 }
   ] },
-  // parking bay: 4 bytes, window index in the first 8 bits, windows of 3600 s
+  // parking bay: 4 bytes, window index in the first 8 bits, windows of 14400 s
   11: { kind: "parking bay", bytes: 4, windowBits: 8, priors: [[38, 192, 193, 254, 254, 128, 128, 128, 128, 130, 140, 113, 157, 254, 128, 128, 127, 81, 89, 128, 222, 254]], fields: [
-    // share of the hour for which the bay was occupied, quarters; bits 8 to 10
+    // share of four hours for which the bay was occupied, quarters; bits 8 to 10
     { name: "share_1", bits: 3, last: 4, offset: 0, step: 1, unknown: 7, suppressed: 6, set: 0, row: "share" },
-    // share of the hour for which the bay was occupied, quarters; bits 11 to 13
+    // share of four hours for which the bay was occupied, quarters; bits 11 to 13
     { name: "share_2", bits: 3, last: 4, offset: 0, step: 1, unknown: 7, suppressed: 6, set: 0, row: "share" },
-    // share of the hour for which the bay was occupied, quarters; bits 14 to 16
+    // share of four hours for which the bay was occupied, quarters; bits 14 to 16
     { name: "share_3", bits: 3, last: 4, offset: 0, step: 1, unknown: 7, suppressed: 6, set: 0, row: "share" },
-    // share of the hour for which the bay was occupied, quarters; bits 17 to 19
+    // share of four hours for which the bay was occupied, quarters; bits 17 to 19
     { name: "share_4", bits: 3, last: 4, offset: 0, step: 1, unknown: 7, suppressed: 6, set: 0, row: "share" },
-    // share of the hour for which the bay was occupied, quarters; bits 20 to 22
+    // share of four hours for which the bay was occupied, quarters; bits 20 to 22
     { name: "share_5", bits: 3, last: 4, offset: 0, step: 1, unknown: 7, suppressed: 6, set: 0, row: "share" },
-    // share of the hour for which the bay was occupied, quarters; bits 23 to 25
+    // share of four hours for which the bay was occupied, quarters; bits 23 to 25
     { name: "share_6", bits: 3, last: 4, offset: 0, step: 1, unknown: 7, suppressed: 6, set: 0, row: "share" },
-    // share of the hour for which the bay was occupied, quarters; bits 26 to 28
+    // share of four hours for which the bay was occupied, quarters; bits 26 to 28
     { name: "share_7", bits: 3, last: 4, offset: 0, step: 1, unknown: 7, suppressed: 6, set: 0, row: "share" },
-    // share of the hour for which the bay was occupied, quarters; bits 29 to 31
+    // share of four hours for which the bay was occupied, quarters; bits 29 to 31
     { name: "share_8", bits: 3, last: 4, offset: 0, step: 1, unknown: 7, suppressed: 6, set: 0, row: "share" }
   ] },
   // parking live: 4 bytes, window index in the first 16 bits, windows of 60 s
@@ -120,6 +127,25 @@ var PORTS = {
     { name: "occupied_7", bits: 2, last: 1, labels: [false, true], unknown: 3, suppressed: 2, set: 0, row: "occupied" },
     // whether the bay is occupied; bits 30 to 31
     { name: "occupied_8", bits: 2, last: 1, labels: [false, true], unknown: 3, suppressed: 2, set: 0, row: "occupied" }
+  ] },
+  // parking day: 5 bytes, window index in the first 8 bits, windows of 86400 s
+  13: { kind: "parking day", bytes: 5, windowBits: 8, priors: [[]], fields: [
+    // share of the day for which the bay was occupied, eighths; bits 8 to 11
+    { name: "share_1", bits: 4, last: 8, offset: 0, step: 1, unknown: 15, suppressed: 14, set: 0, row: "share" },
+    // share of the day for which the bay was occupied, eighths; bits 12 to 15
+    { name: "share_2", bits: 4, last: 8, offset: 0, step: 1, unknown: 15, suppressed: 14, set: 0, row: "share" },
+    // share of the day for which the bay was occupied, eighths; bits 16 to 19
+    { name: "share_3", bits: 4, last: 8, offset: 0, step: 1, unknown: 15, suppressed: 14, set: 0, row: "share" },
+    // share of the day for which the bay was occupied, eighths; bits 20 to 23
+    { name: "share_4", bits: 4, last: 8, offset: 0, step: 1, unknown: 15, suppressed: 14, set: 0, row: "share" },
+    // share of the day for which the bay was occupied, eighths; bits 24 to 27
+    { name: "share_5", bits: 4, last: 8, offset: 0, step: 1, unknown: 15, suppressed: 14, set: 0, row: "share" },
+    // share of the day for which the bay was occupied, eighths; bits 28 to 31
+    { name: "share_6", bits: 4, last: 8, offset: 0, step: 1, unknown: 15, suppressed: 14, set: 0, row: "share" },
+    // share of the day for which the bay was occupied, eighths; bits 32 to 35
+    { name: "share_7", bits: 4, last: 8, offset: 0, step: 1, unknown: 15, suppressed: 14, set: 0, row: "share" },
+    // share of the day for which the bay was occupied, eighths; bits 36 to 39
+    { name: "share_8", bits: 4, last: 8, offset: 0, step: 1, unknown: 15, suppressed: 14, set: 0, row: "share" }
   ] },
   // light: 5 bytes, window index in the first 8 bits, windows of 3600 s
   20: { kind: "light", bytes: 5, windowBits: 8, priors: [[7, 128, 128, 125, 240, 254, 2, 254, 14, 124, 131, 125, 128, 135, 148, 182, 17, 128, 128, 28, 35, 70, 135, 203, 193, 171, 222, 218], [140, 128, 183, 128, 254, 128, 128, 128, 128, 149, 235, 39, 181, 236, 128, 128, 149, 128, 254, 128, 70, 254], [128, 128, 128, 254], [128, 128, 128, 254], [128, 128, 128, 254]], fields: [

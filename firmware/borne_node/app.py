@@ -24,6 +24,7 @@ _FORGOTTEN = (0,) * 10
 # caused just before a frame was due comes first.
 _SENSING_S = 30
 _POLL_MS = 20
+_STEP_MS = 1000  # between two looks at whether the lamp may go down; up it goes in the interrupt
 
 
 class Node:
@@ -38,6 +39,7 @@ class Node:
         self.unsaved = []  # reports that the flash did not take: sent in this wake, or lost and counted
         self.seeded = True
         self.again = self.reboot = False
+        self.pulses = None  # of a presence sensor: they count on until the node sleeps
 
     def wake(self):
         """Do what is due. Returns the unix second of the next wake, and the pin that may wake earlier or None."""
@@ -67,22 +69,21 @@ class Node:
             reading = fault
         pin = sense.settled(sensor, self.clock)
         self.memory.write("sensor", sensor.state())
+        self.pulses = getattr(sensor, "pulses", None)
         return reading, pin
 
     @step
     def pass_gate(self, reading):
-        """What may be known of a reading, mostly nothing, as (port, window, values, history); the next wake;
-        and when it was due.
+        """What may be known of a reading, mostly nothing, as (port, window, values); the next wake; and when it was
+        due.
         """
         gate = self.open_gate()
         due = gate.next_release(self.clock.now())
-        take = gate.failed if isinstance(reading, SensorFault) else gate.add
-        released = take(reading, self.clock.now())
+        released = gate.add(reading, self.clock.now())
         if not released:
             gate.prepare()
         self.memory.write("gate", gate.state())
-        frames = [tuple(one) + (gate.history(one.port, one.window),) for one in released]
-        return frames, gate.next_wake(self.clock.now()), due
+        return [tuple(one) for one in released], gate.next_wake(self.clock.now()), due
 
     def sit_out(self, due):
         """Begin to send at a time that does not tell how long sensing took: in the dark, or with somebody there."""
@@ -97,12 +98,17 @@ class Node:
     def report(self, released):
         """Make bytes of what was released, and of the node's health once a day; they wait in the outbox."""
         from borne_node import health
+        from borne_node.past import Past
         from borne_node.report import codec, schema
 
-        outbox = self.open_outbox()
-        for port, window, values, history in released:
-            history = history if schema.row(port)[3] else None
+        outbox, past = self.open_outbox(), Past(self.memory.read("past"))
+        for port, window, values in released:
+            history = None
+            if schema.row(port)[3]:
+                history = past.history(port, window)
+                past.add(port, window, values)
             self.keep(outbox, port, codec.encode(port, window, values, history, self.room(port)))
+        self.memory.write("past", past.state())
         if self.clock.now() >= self.health_at:
             self.keep(outbox, *health.report(self, outbox.dropped + self.lost))
             # Daily by the first one's hour, however late a wake is.
@@ -204,12 +210,19 @@ class Node:
 
     def remember(self):
         """Put into RTC memory what the next wake needs; it is RAM, and gone with the power."""
+        self.count()
         kept = struct.pack(
             _MEMORY, self.cause, self.health_at, self.lost, self.waiting, *self.post, *self.rate
         )
         self.memory.write("app", kept)
         self.memory.write("failed", b"")
         self.memory.commit()
+
+    def count(self):
+        """Who came by since the sensor was read belongs to its next reading."""
+        if self.pulses:
+            counted = self.pulses.state()
+            self.memory.write("sensor", counted + self.memory.read("sensor")[len(counted) :])
 
 
 def run(board):
@@ -224,21 +237,50 @@ def run(board):
         return board.stay("%s; provision this node (again)" % problem)
     board.watch()
     try:
+        dimmer = open_dimmer(board, settings)
         node = Node(board, settings)
         if trouble is not None:
             # Whatever ended the wakes before this one is told as soon as there is a way.
             node.cause, node.health_at = trouble, 0
         until, pin = node.wake()
+        if trouble is not None or not board.slept:
+            end(board)
+        while dimmer and not node.reboot:
+            stay_up(board, node, dimmer, until)
+            node = Node(board, settings)
+            until, pin = node.wake()
+    except SettingsError as problem:
+        end(board)
+        return board.stay("%s; provision this node (again)" % problem)
     except KeyboardInterrupt:
         end(board)
         return board.stay("interrupted by a host")
     except Exception as error:
         return fail(board, error)
-    if trouble is not None or not board.slept:
-        end(board)
     if node.reboot:
         return board.reset()
     return board.deep_sleep(power.sleep_ms(board.clock.now(), until), pin)
+
+
+def open_dimmer(board, settings):
+    """What makes the lamp follow presence, from now on; None on a node that has none."""
+    if settings.get("dimmer", "none") == "none":
+        return None
+    from borne_node.dimmer import Dimmer
+
+    dimmer = Dimmer(board.dimmer(), settings, board.clock)
+    board.follow = dimmer.seen
+    return dimmer
+
+
+def stay_up(board, node, dimmer, until):
+    """Instead of a sleep, in which there is no PWM: dim, and count, until the next wake."""
+    board.slept, board.woken_by_pin = True, False
+    while board.clock.now() < until:
+        dimmer.tick(node.pulses.level())
+        board.feed()
+        board.clock.sleep_ms(_STEP_MS)
+    node.count()
 
 
 @step

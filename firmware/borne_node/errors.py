@@ -4,7 +4,9 @@ NodeError
 ├── SettingsError      a setting is missing or malformed; names the field
 ├── SensorFault        a sensor gave no trustworthy value; names the sensor and the reason
 ├── LinkDown           the network cannot be reached now; try later
-│   └── LinkRefused    the network answered and said no; trying again soon will not help
+│   ├── LinkRefused    the network answered and said no; trying again soon will not help
+│   ├── NotBefore      law, fair use or a back-off says from when on (link/lorawan/air.py)
+│   └── RadioFault     the radio chip does not answer as it should, and was reset (chips/lora.py)
 ├── PayloadTooLong     the report does not fit what the link can carry now
 └── StorageError       a record could not be written or read back
 """

@@ -36,6 +36,7 @@ _BLOB_MAX = 4000  # ESP-IDF, NVS: a blob of at most 4000 bytes fits one page
 _SPI_HZ = 8_000_000  # SX1276 datasheet 2.5.6: at most 10 MHz; SX1261/2 datasheet 8.2.1: 16 MHz
 _I2C_HZ = 400_000  # QMC5883L, VEML7700 and TCA9548A are all fast-mode parts
 _SUPPLY_MS = 10  # SX1276 datasheet 7.2.1: 10 ms from power-on until it may be spoken to
+_PWM_HZ = 1000  # IEC 60929, annex E.3: 0.5 to 1 kHz; an RC filter behind it makes 0-10 V
 _PIN_WAKES = (2, 3)  # esp_sleep_wakeup_cause_t: EXT0, EXT1
 
 
@@ -53,6 +54,7 @@ class Board:
         self.slept = self.reset_cause == machine.DEEPSLEEP_RESET
         self.woken_by_pin = machine.wake_reason() in _PIN_WAKES
         self.entropy = os.urandom
+        self.follow = None  # what is called when somebody comes: app.py sets it on a node with a dimmer
         self._watchdog = None
 
     def host_is_waiting(self, seconds=_BOOT_WINDOW_S):
@@ -91,6 +93,18 @@ class Board:
 
     def presence_pin(self):
         return machine.Pin(self.names["pir"], machine.Pin.IN, machine.Pin.PULL_DOWN)
+
+    def dimmer(self):
+        """The PWM output that a lamp's brightness follows. Raises SettingsError on a board without one."""
+        number = self.names.get("dimmer")
+        if number is None:
+            raise SettingsError("dimmer", "this board has no pin for it")
+        return machine.PWM(machine.Pin(number), freq=_PWM_HZ, duty_u16=0)
+
+    def feed(self):
+        """Tell the watchdog that the node is well, where a wake has no end."""
+        if self._watchdog:
+            self._watchdog.feed()
 
     def wlan(self):
         return network.WLAN(network.STA_IF)

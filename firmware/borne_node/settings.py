@@ -16,10 +16,10 @@ FILE = "settings.json"
 VERSION = 1
 
 KINDS = ("parking", "light", "fill")
-PROFILES = {"parking": ("bay", "zone", "live"), "light": ("light",), "fill": ("fill",)}
+PROFILES = {"parking": ("bay", "zone", "live", "day"), "light": ("light",), "fill": ("fill",)}
 LINKS = ("wifi", "lorawan")
 # The plans of link/lorawan/regions, which a Wi-Fi node never loads.
-REGIONS = ("AS923-1", "AS923-2", "AS923-3", "AS923-4") + (
+REGIONS = ("AS923-1", "AS923-1-JP", "AS923-2", "AS923-3", "AS923-4") + (
     "AU915",
     "EU433",
     "EU868",
@@ -131,6 +131,11 @@ _ROWS = (
     # What the lamp draws at full light.
     ("lamp_w", _whole(1, 2000), None, "light"),
     ("night_off", _flag, False, "light"),
+    # How the lamp follows presence, how bright it is without, in percent, and how long it stays bright. A driver lights
+    # nothing below 1 % and switches off below that (IEC 60929).
+    ("dimmer", _one_of(("none", "pwm", "dc10")), "none", "light"),
+    ("dim_percent", _whole(0, 99), 30, "light"),
+    ("dim_hold_s", _whole(5, 600), 60, "light"),
     ("depth_mm", _whole(300, 5000), ..., "fill"),
     ("offset_mm", _whole(0, 1000), 0, "fill"),
     ("tilt", None, None, "fill"),

@@ -83,7 +83,7 @@ CHIPS: Final[Mapping[str, Chip]] = {
 # What drives its pad; everything else only listens.
 _OUTPUTS: Final = frozenset(
     {
-        *("i2c_sda", "i2c_scl", "uart_tx", "led", "sensor_power"),
+        *("i2c_sda", "i2c_scl", "uart_tx", "led", "sensor_power", "dimmer"),
         *("lora_sck", "lora_mosi", "lora_cs", "lora_reset", "lora_tcxo_enable"),
     }
 )
@@ -104,6 +104,7 @@ class Pins(_Table):
     uart_rx: Pad | None = None
     uart_tx: Pad | None = None
     pir: Pad | None = None
+    dimmer: Pad | None = None
     battery_adc: Pad | None = None
     led: Pad | None = None
     sensor_power: Pad | None = None

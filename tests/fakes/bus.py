@@ -105,13 +105,15 @@ class FakeBoard:
         self.uart = lambda baudrate: FakeUart(uart, clock, baudrate)
         self.pulse = lambda: FakeEcho(pulse, clock)
         self.nvs = nvs or FakeStore()
+        self.names = {} if pin is None else {"pir": 0}
         self.presence_pin = lambda: pin
         self.temperature = lambda: 17
         self.woken_by_pin = woken_by_pin
+        self.follow = None
 
 
 class FakePin:
-    """An input pin; `sleep(ms)` runs the clock from edge to edge and calls the handler at rising ones."""
+    """An input pin; while the clock runs, the handler is called at rising edges."""
 
     IRQ_RISING = 1
 
@@ -120,6 +122,7 @@ class FakePin:
         self._clock = clock
         self._physics_us = clock.physics_us
         self._handler = None
+        self._before = 0
 
     def value(self):
         return self._source.level(self._physics_us())
@@ -128,14 +131,19 @@ class FakePin:
         if trigger != self.IRQ_RISING:
             raise ValueError("the fake knows rising edges only")
         self._handler = handler
+        self._before = self.value()
+        if self not in self._clock.pins:
+            self._clock.pins.append(self)
 
     def sleep(self, ms):
-        while ms > 0:
-            now_us = self._physics_us()
-            before = self.value()
-            edge_us = self._source.next_edge(now_us)
-            step = ms if edge_us is None else min(ms, max(1, -((now_us - edge_us) // 1000)))
-            self._clock.sleep_ms(step)
-            ms -= step
-            if self.value() and not before and self._handler:
-                self._handler(self)
+        self._clock.sleep_ms(ms)
+
+    def next_edge(self):
+        return self._source.next_edge(self._physics_us())
+
+    def look(self):
+        """Call the handler if the level has risen since the last look."""
+        level = self.value()
+        if level and not self._before and self._handler:
+            self._handler(self)
+        self._before = level

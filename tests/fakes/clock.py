@@ -10,6 +10,7 @@ class FakeClock:
         self._start_ms = self._ms
         self.is_set = is_set
         self.slept_ms = 0
+        self.pins = []  # with an interrupt: `next_edge()` and `look()`
 
     def now(self):
         return self._ms // 1000
@@ -29,5 +30,17 @@ class FakeClock:
     def sleep_ms(self, duration):
         if duration < 0:
             raise ValueError("sleep_ms of a negative time")
+        end_us = self.physics_us() + duration * 1000
+        while self.pins:
+            edges = [pin.next_edge() for pin in self.pins]
+            edge_us = min([edge for edge in edges if edge is not None] or [end_us + 1])
+            if edge_us > end_us:
+                break
+            self._pass((edge_us - self.physics_us() + 999) // 1000)
+            for pin in list(self.pins):
+                pin.look()
+        self._pass(max(0, end_us - self.physics_us()) // 1000)
+
+    def _pass(self, duration):
         self.slept_ms += duration
         self._ms += duration

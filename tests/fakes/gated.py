@@ -7,10 +7,12 @@ from store import FakeStore
 
 from borne_node import RELEASED
 from borne_node.errors import SensorFault
+from borne_node.past import Past
 from borne_node.privacy import policy
 from borne_node.privacy.drbg import Drbg
 from borne_node.privacy.gate import Gate
 from borne_node.privacy.ledger import Ledger
+from borne_node.report import schema
 
 Parking = namedtuple("Parking", ("occupied", "confidence"))
 Light = namedtuple("Light", ("lux", "triggers", "lamp", "dimming", "energy"))
@@ -59,6 +61,7 @@ class Street:
         self.slept = False
         self.sent = []
         self.gate = None
+        self.past = Past()
         self.woken = now
 
     def wake(self):
@@ -70,10 +73,14 @@ class Street:
         )
         self.slept = True
         try:
-            out = self.gate.add(self.reading(now), now)
+            reading = self.reading(now)
         except SensorFault as fault:
-            out = self.gate.failed(fault, now)
+            reading = fault
+        out = self.gate.add(reading, now)
         self.sent.extend((now, one) for one in out)
+        for one in out:
+            if schema.row(one.port)[3]:
+                self.past.add(*one)
         if self.seeding and drbg.due(now):
             drbg.reseed(now)
         self.gate.prepare()
@@ -95,5 +102,6 @@ class Street:
         """RTC memory is lost, the store is what was committed."""
         self.store.reboot()
         self.memory = None
+        self.past = Past()
         self.slept = False
         self.now += seconds

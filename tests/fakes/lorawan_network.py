@@ -7,6 +7,7 @@ from aes import aes
 from borne_node.link.lorawan import commands, frames
 from borne_node.link.lorawan.channels import Channels
 from borne_node.link.lorawan.crypto import Key, session_keys
+from borne_node.link.lorawan.masks import add_list
 
 _OF_A_SESSION = ("address", "network", "application", "sessions", "down", "channels", "rx2")
 
@@ -98,7 +99,7 @@ class Network:
         self.rx2 = (self.plan.rx2[0], self.settings & 15)
         self.channels = Channels(self.plan)
         if self.list:
-            self.channels.add_list(self.list)
+            add_list(self.channels, self.list)
         raw = self.accept_bytes(self.join_nonce)
         if not self.lose_down():
             self.put(raw, end, index, self.plan.rx1_rate(rate, 0, False), 5000, 1, self.plan.rx2)

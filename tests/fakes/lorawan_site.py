@@ -27,7 +27,7 @@ class Site(Network):
             gps = self.began + end // 1_000_000 - _GPS_EPOCH + _LEAP
             options = commands.pack(commands.DOWNLINK, commands.DEVICE_TIME, gps, 0)
             if self.answers:
-                self.answers[0]["options"] = options
+                self.answers[0]["options"] = self.answers[0].get("options", b"") + options
             else:
                 self.answers.append({"options": options})
         super().data(frame, end, index, frequency, rate)

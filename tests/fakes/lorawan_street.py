@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -146,11 +147,15 @@ class Bus:
 
 
 class Meter:
-    """A radio driver whose listening is timed."""
+    """A radio driver whose listening is timed, and whose packets are counted by frequency."""
 
     def __init__(self, radio: Any, node: Node) -> None:
         self._radio, self._node = radio, node
-        self._since = 0
+        self._since = self._frequency = 0
+
+    def configure(self, frequency: int, *settings: Any, **more: Any) -> None:
+        self._radio.configure(frequency, *settings, **more)
+        self._frequency = frequency
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._radio, name)
@@ -163,6 +168,8 @@ class Meter:
         got = self._radio.poll_receive()
         if got is not None:
             self._node.listened_us += self._node.puppet.now_us - self._since
+        if got:
+            self._node.heard[self._frequency] += 1
         return got
 
 
@@ -193,6 +200,7 @@ class Node:
         self.made = self.sent = self.failures = self.refusals = self.sessions = 0
         self.pending: list[bytes] = []
         self.downlinks: list[tuple[int, bytes]] = []
+        self.heard: Counter[int] = Counter()
         self.listened_us = self.awake_us = 0
         self.puppet = Puppet(clock, self.live, clock.now_us + int(starts_s * 1e6))
         self.bus = Bus(chip, self.puppet)

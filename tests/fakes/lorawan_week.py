@@ -47,6 +47,10 @@ class Street(NamedTuple):
     errors: list[str]
     downlinks: int
     refused: dict[str, int]
+    # By node: packets heard by frequency; tenths of MHz sent on; (battery, margin dB) of the last DevStatusAns.
+    heard: tuple[dict[int, int], ...]
+    used: tuple[set[int], ...]
+    status: tuple[tuple[int, int] | None, ...]
 
     @property
     def delivery(self) -> float:
@@ -54,10 +58,11 @@ class Street(NamedTuple):
         return sum(line.arrived for line in self.lines) / sum(line.made for line in self.lines)
 
 
-def play(seed: int, nodes: int, days: float, loss: float = 0.02) -> Street:
+def play(seed: int, nodes: int, days: float, loss: float = 0.02, **network: Any) -> Street:
+    """`network`: options of NetworkServer."""
     clock = SimClock()
     air = Air(clock, seed, loss=loss)
-    with NetworkServer() as server:
+    with NetworkServer(**network) as server:
         for number, place in enumerate((Place(-1200, 2000), Place(2600, -1900))):
             Gateway(air, f"b827ebfffe0102{number:02x}", place, server.address)
         made = [_node(clock, air, server, seed, number) for number in range(nodes)]
@@ -69,7 +74,10 @@ def play(seed: int, nodes: int, days: float, loss: float = 0.02) -> Street:
         errors += [repr(error) for error in server.errors]
         downlinks = sum(device.downlinks for device in server.devices.values())
         air.close()
-        return Street(lines, air.law.broken, errors, downlinks, dict(server.refused))
+        heard = tuple(dict(node.heard) for node in made)
+        used = tuple({round(one.frequency / 1e5) for one in node.chip.sent} for node in made)
+        status = tuple(device.status for device in server.devices.values())
+        return Street(lines, air.law.broken, errors, downlinks, dict(server.refused), heard, used, status)
 
 
 def _node(clock: SimClock, air: Air, server: NetworkServer, seed: int, number: int) -> Node:
@@ -87,6 +95,7 @@ def _node(clock: SimClock, air: Air, server: NetworkServer, seed: int, number: i
         size=size,
         port=port,
         starts_s=rnd.random() * 600,
+        battery=lambda: 200,
     )
     air.add_node(name, chip, Place(20 * (number - 25), rnd.choice((-6, 6))))
     server.register(node.dev_eui, bytes(8), node.key)

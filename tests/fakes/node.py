@@ -28,6 +28,7 @@ from store import FakeStore
 from wlan import FakeWlan
 
 from borne_node import settings
+from borne_node.errors import SettingsError
 from borne_node.records import Records
 
 NOW = 1_796_000_400  # 2026-11-30T01:00Z, a whole hour
@@ -56,6 +57,23 @@ class Entropy:
         return out[:size]
 
 
+class Ended(BaseException):
+    """The power goes, of a node that never sleeps."""
+
+
+class Dimmed:
+    """machine.PWM as far as a dimmer uses it; `seen`: (seconds of physics, percent)."""
+
+    def __init__(self, clock):
+        self._clock = clock
+        self.seen = []
+
+    def duty_u16(self, duty):
+        if not 0 <= duty <= 65535:
+            raise ValueError("a duty of %d" % duty)
+        self.seen.append((self._clock.physics_us() // 1_000_000, (duty * 100 + 32767) // 65535))
+
+
 class Memory:
     """machine.RTC().memory: 2048 bytes that are no part of the heap, and so lie where they cannot split it."""
 
@@ -76,7 +94,7 @@ class Board:
     """hardware.Board's interface over what the node keeps."""
 
     def __init__(self, node, cause, woken_by_pin):
-        self.names = {"battery_divider": 2.0}
+        self.names = {"battery_divider": 2.0, "pir": 27}
         self.clock = node.clock
         self.memory = Records(node.rtc)
         self.nvs = node.nvs
@@ -87,6 +105,7 @@ class Board:
         self._node = node
         self.ended = None
         self.watched = False
+        self.follow = None
 
     def i2c(self):
         return FakeI2C(self._node.i2c, self.clock)
@@ -95,7 +114,17 @@ class Board:
         return FakeUart(self._node.uart, self.clock, baudrate)
 
     def presence_pin(self):
-        return FakePin(self._node.pir, self.clock)
+        return FakePin(self._node.presence(), self.clock)
+
+    def dimmer(self):
+        if self._node.dimmer is None:
+            raise SettingsError("dimmer", "this board has no pin for it")
+        return self._node.dimmer
+
+    def feed(self):
+        self._node.fed += 1
+        if self._node.ends_at and self.clock.now() >= self._node.ends_at:
+            raise Ended
 
     def wlan(self):
         return self._node.wlan
@@ -166,6 +195,9 @@ class Node:
         self.woken_by_pin = False
         self.windows = []  # seconds of each window that was opened for a host
         self.host_comes = False
+        self.dimmer = Dimmed(self.clock)
+        self.ends_at = None
+        self.fed = self.wakes = 0
 
     def _make_air(self, region):
         import lorawan_site
@@ -223,6 +255,7 @@ class Node:
 
         if self.radio:
             self.radio.mode = "sleep"
+        self.wakes += 1
         board = Board(self, self.cause, woken_by_pin)
         app.run(board)
         self.cause = DEEP_SLEEP
@@ -231,9 +264,35 @@ class Node:
             self._sleep(*board.ended[1])
         return board
 
+    def presence(self):
+        """What drives the pin of presence: of a container that is its accelerometer."""
+        if self.settings.get("tilt") == "lis3dh":
+            return next(chip for chip in self.i2c if isinstance(chip, LIS3DH))
+        return self.pir
+
+    def falls(self, when):
+        """From `when` on it lies."""
+        upright = self.gravity
+        chip = self.presence()
+        chip.gravity = lambda t: upright if t < when else (1.0, 0.0, 0.0)
+
+    def stay_up(self, seconds):
+        """The same for a node that never sleeps; the power goes after `seconds`."""
+        from borne_node import app
+
+        self.ends_at = self.clock.now() + seconds
+        seen = len(self.broker.published)
+        board = Board(self, self.cause, False)
+        try:
+            app.run(board)
+        except Ended:
+            pass
+        return [(int(topic.split("/")[-1]), payload) for topic, payload in self.broker.published[seen:]]
+
     def _sleep(self, duration_ms, wake_pin):
+        self.clock.pins.clear()  # no interrupt runs in deep sleep
         now_us = self.clock.physics_us()
-        edge_us = self.pir.next_edge(now_us) if wake_pin else None
+        edge_us = self.presence().next_edge(now_us) if wake_pin else None
         if edge_us is not None and edge_us < now_us + duration_ms * 1000:
             self.woken_by_pin = True
             duration_ms = (edge_us - now_us + 999) // 1000

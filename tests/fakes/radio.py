@@ -42,6 +42,8 @@ class FakeRadio:
         self.mode = "sleep"
         self.fail_mode = None
         self.noise_dbm = -120
+        self.busy = {}  # frequencies with somebody on them: dBm
+        self.listened = 0
         self.faults = 0
         self.windows = []
         self._settings = None
@@ -124,7 +126,8 @@ class FakeRadio:
     def noise(self):
         if self.mode != "receive":
             raise Misuse("noise in mode " + self.mode)
-        return self.noise_dbm
+        self.listened += 1
+        return self.busy.get(self._settings[0], self.noise_dbm)
 
     def standby(self):
         self.mode = "standby"

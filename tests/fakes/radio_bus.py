@@ -24,7 +24,7 @@ class Pin:
 
 
 class RadioBus:
-    """`frames` holds the last SPI frames as (sent, answered).
+    """`frames` holds the last SPI frames as (sent, answered), as many as `keep` says.
 
     `cut` drops the bus: MISO floats high, and the chip hears nothing. `cut_after` frames it is cut by itself.
     """
@@ -38,6 +38,7 @@ class RadioBus:
         self._extra_us = 0
         self._last_ms = 0
         self.frames = []
+        self.keep = 64
         self.cut = False
         self.cut_after = None
         self._selected = self._used = False
@@ -85,8 +86,9 @@ class RadioBus:
         now = self._spend(len(sent) * 8_000_000 // self.SPI_HZ)
         answer = b"\xff" * len(sent) if self.cut else self.chip.transfer(sent, now)
         into[:] = answer
-        self.frames.append((sent, answer))
-        del self.frames[:-64]
+        if self.keep:
+            self.frames.append((sent, answer))
+            del self.frames[: -self.keep]
 
 
 class Antenna:

@@ -3,13 +3,18 @@
 """Whole wakes of whole nodes: sense, gate, report, outbox, link, sleep."""
 
 import gc
+import json
 import os
 
 from node import NOW, POWER_ON, Node
 from silicon.pir import Pir
 
 from borne_node import settings
+from borne_node.chips.pulses import SIZE, restore
+from borne_node.privacy.gate import _STATE
+from borne_node.records import Records
 from borne_node.report import codec, schema
+from borne_node.sealed import unseal
 
 HOUR = 3600
 
@@ -227,7 +232,7 @@ def test_a_container_that_lies_says_so_in_its_report():
     assert values_of(node.live(8 * HOUR), schema.FILL)[-1].values[2:] == (0, 0)
     node.gravity = (1.0, 0.0, 0.0)
     node.distance = lambda t: None
-    level, _, tilt, _ = values_of(node.live(9 * HOUR), schema.FILL)[-1].values
+    level, _, tilt, *_ = values_of(node.live(9 * HOUR), schema.FILL)[-1].values
     assert (level, tilt) == (None, 1)
 
 
@@ -241,3 +246,60 @@ def test_a_power_cut_keeps_what_is_known_of_empty_bays():
     node.cause = POWER_ON
     frames = values_of(node.live(3700), schema.LIVE)
     assert frames and all(frame.values[0] == 1 for frame in frames)
+
+
+def test_a_container_that_falls_tells_at_once():
+    node = Node("fill", depth_mm=1200, offset_mm=100, tilt="lis3dh")
+    node.live(5 * HOUR)
+    fell = node.clock.now() + HOUR // 2
+    node.falls(fell)
+    heard = []
+    while not heard and node.clock.now() < fell + 2 * HOUR:
+        woken = node.clock.now()
+        heard = values_of(node.live(1), schema.ALARM)
+    assert [frame.values for frame in heard] == [(2, 0)]
+    assert woken - fell < 60
+    # It lies for days: no storm, and it is told once.
+    wakes = node.wakes
+    assert not values_of(node.live(24 * HOUR), schema.ALARM)
+    assert node.wakes - wakes < 24 + 8
+
+
+def counted(node):
+    """Triggers of the open window, and of who came since its last reading."""
+    records = Records(node.rtc)
+    body = json.loads(unseal(records.read("gate"))[4:])
+    _, unread = restore(records.read("sensor")[:SIZE])
+    return body[_STATE.index("start")], body[_STATE.index("triggers")] + unread
+
+
+def test_people_who_pass_while_the_node_reports_are_counted():
+    # One every 31 seconds, so that one comes in each half minute for which a node waits before it sends.
+    passages = [NOW + 10 + 31 * n for n in range(4 * 116)]
+    node = Node("light", refractory_s=30)
+    node.pir = Pir(passages)
+    node.live(3 * HOUR + 1200)
+    start, triggers = counted(node)
+    came = [at for at in passages if start <= at < node.clock.now()]
+    assert len(came) > 30 and triggers == len(came), (len(came), triggers)
+
+
+def test_a_lamp_follows_people_at_once_and_the_node_stays_up():
+    node = Node("light", dimmer="pwm", dim_percent=20, dim_hold_s=60)
+    passages = [600, 2000, 2030]
+    node.pir = Pir([NOW + s for s in passages])
+    sent = node.stay_up(8 * HOUR)
+    steps = [(at - NOW, percent) for at, percent in node.dimmer.seen]
+    assert steps[0][1] == 20
+    bright = [at for at, percent in steps[1:] if percent == 100]
+    dark = [at for at, percent in steps[1:] if percent == 20]
+    assert bright == [600, 2000] and 660 <= dark[0] <= 664 and 2090 <= dark[1] <= 2096
+    frames = values_of(sent, schema.LIGHT)
+    assert len(frames) >= 3 and node.fed > 10_000
+
+
+def test_a_node_without_a_pin_for_the_dimmer_says_so():
+    node = Node("light", dimmer="dc10")
+    node.dimmer = None
+    board = node.wake()
+    assert board.ended[0] == "stay" and "dimmer" in board.ended[1]

@@ -4,9 +4,11 @@
 
 import gc
 
+from lorawan_network import asked
 from node import NOW, Node
 from radio import airtime_us
 
+from borne_node.link.lorawan import battery, commands
 from borne_node.report import codec, schema
 
 HOUR = 3600
@@ -124,3 +126,32 @@ def test_reports_go_on_after_a_power_cut_without_a_new_join():
     sent = node.live(10 * HOUR)
     assert node.network.made == before == 1
     assert schema.HEALTH in ports(sent) and schema.FILL in ports(sent)
+
+
+def test_the_network_learns_the_battery_and_the_margin():
+    node = fill()
+    node.live(5 * HOUR)
+    node.network.answers.append({"options": b"\x06"})
+    node.live(10 * HOUR)
+    answers = [
+        values
+        for data, *_ in node.network.uplinks
+        for command, values in asked(data)
+        if command == commands.DEV_STATUS
+    ]
+    # 3.7 V of a cell between 3.0 and 4.2 V; the test's air has an SNR of 5 dB.
+    assert answers == [(148, 5, 0)]
+
+
+class Measured:
+    def __init__(self, millivolts, **names):
+        self.names, self.millivolts = names, millivolts
+
+    def battery_uv(self):
+        return self.millivolts * 500
+
+
+def test_battery_levels():
+    for millivolts, level in ((0, 0), (1990, 0), (2500, 1), (3000, 1), (3600, 127), (4200, 254), (4300, 254)):
+        assert battery.level(Measured(millivolts, battery_divider=2.0)) == level, millivolts
+    assert battery.level(Measured(0)) == 255

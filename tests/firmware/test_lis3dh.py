@@ -74,3 +74,42 @@ def test_the_simulated_chip_refuses_what_the_datasheet_forbids():
     silicon.write(b"\x23\x08", 0)
     with raises(Misuse):
         silicon.write(b"\x20\x5f", 0)
+
+
+def test_the_pin_tells_when_an_axis_is_low_for_long():
+    clock = FakeClock()
+    began = clock.now()
+    fell = {"at": began + 100, "for": 31}
+
+    def gravity(t):
+        return (1.0, 0.0, 0.0) if 0 <= t - fell["at"] < fell["for"] else (0.0, 0.1, -0.95)
+
+    silicon = Silicon(gravity)
+    driver = LIS3DH(FakeI2C([silicon], clock), clock)
+    driver.watch(2, 570, 30)
+    assert silicon.level(clock.physics_us()) == 0
+    rise_us = silicon.next_edge(clock.physics_us())
+    assert 130 <= rise_us // 1_000_000 - began <= 132
+    fell["for"] = 29  # as when it is emptied
+    assert silicon.next_edge(clock.physics_us()) is None
+    # Measuring ends the watch, and works as before.
+    sample = [0, 0, 0]
+    driver.read(sample)
+    assert abs(sample[2] + 925) < 15
+    fell["for"] = 1000
+    assert silicon.next_edge(clock.physics_us()) is None
+    clock.sleep_ms(200_000)
+    assert silicon.level(clock.physics_us()) == 0
+
+
+def test_what_it_watches_is_set_by_the_datasheet():
+    silicon, driver, _ = chip_and_driver((0.0, 0.0, 1.0))
+    driver.watch(1, 590, 30)
+    registers = silicon._registers
+    assert (registers[0x20], registers[0x23] & 0x38, registers[0x22], registers[0x30]) == (
+        0x1F,
+        0,
+        0x40,
+        0x04,
+    )
+    assert (registers[0x32], registers[0x33]) == (590 // 16, 30)

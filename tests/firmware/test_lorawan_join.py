@@ -160,7 +160,7 @@ def test_nodes_that_wake_together_do_not_speak_together():
 
 def test_dev_nonces_run_out_once():
     node = Node()
-    node.nvs.write("lw_nonce", b"\xff\xff\0\0")
+    node.nvs.write("lw_nonce", b"\xff\xff\0\0\xb0\xb0\0\0")
     node.nvs.commit()
     node.network.accepts = False
     node.join()
@@ -168,11 +168,18 @@ def test_dev_nonces_run_out_once():
     wait(node)
     with raises(LinkRefused):
         node.join()
+    # A new JoinEUI or AppKey is another owner, as provisioning makes one; its counter begins anew.
+    node.mac.session.owner = 0xB0B1
+    node.network.nonces.clear()
+    for _ in range(2):
+        wait(node)
+        node.join()
+    assert node.network.nonces == {0, 1}
 
 
 def test_an_unreadable_dev_nonce_stops_the_node():
     node = Node()
-    node.nvs.write("lw_nonce", b"\x01")
+    node.nvs.write("lw_nonce", b"\x01\0\0\0")
     node.nvs.commit()
     with raises(StorageError):
         node.join()

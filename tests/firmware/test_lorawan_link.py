@@ -134,6 +134,16 @@ def test_a_lost_session_is_renewed_and_the_old_one_kept_meanwhile():
     street.link._mac.adr.floor = 64
     street.link._mac.keep()
     street.link.close()
+    # Neither do DevNonces that are used up, or unreadable, take the session away.
+    for nonces in (b"\0\0\1\0" + street.link._mac.session.owner.to_bytes(4, "little"), b"\0"):
+        street.nvs.durable["lw_nonce"], kept = nonces, street.nvs.durable["lw_nonce"]
+        street.wake(7200)
+        street.link.open()
+        street.link.send(1, b"still")
+        street.link._mac.adr.floor = 64
+        street.link._mac.keep()
+        street.link.close()
+        street.nvs.durable["lw_nonce"] = kept
     street.network.accepts = True
     street.wake(3600)
     street.link.open()
@@ -260,3 +270,21 @@ def test_opening_error_of_the_windows():
         lora_air.Receiver.locks = listen
         early = seen[0][1] - seen[0][0]
         assert -2_000 <= early <= 4_000, (chip, early)
+
+
+def test_listen_before_talk_hears_who_is_on_the_air():
+    for chip in CHIPS:
+        street = Street(chip, "AS923-1-JP").joined()
+        street.clock.sleep_ms(900_000)
+        now = street.bus.now_us()
+        first, second = [row[0] for row in street.plan.channels]
+        for frequency, seconds in ((first, 1), (second, 2)):
+            # Somebody else's long uplink, as loud as our own limit.
+            other = lora_air.Transmission(bytes(200), now, frequency, 12, 125000)
+            other.end_us, other.rssi = now + seconds * 1_000_000, -80
+            street.chip.hear(other)
+        with raises(NotBefore):
+            street.link.send(1, b"x")
+        street.clock.sleep_ms(1000)
+        street.link.send(1, b"y")
+        assert (street.chip.sent[-1].frequency + 1250) // 2500 * 2500 == first, chip

@@ -220,6 +220,13 @@ def test_all_frame_counters_used_up():
     with raises(LinkRefused):
         node.send()
     assert not node.mac.joined
+    # The next wake does not take the session up again, but joins.
+    node.deep_sleep()
+    assert not node.mac.joined
+    node.clock.sleep_ms(3_600_000)
+    assert node.join()
+    node.send()
+    assert node.last.count == 0
 
 
 def test_counters_cross_16_bits():
@@ -395,7 +402,104 @@ def test_random_commands_from_the_network_itself():
         assert node.mac.joined
 
 
+def test_frames_of_other_kinds_are_ignored():
+    node = joined()
+    good = downlink(node, 1)
+    before = snapshot(node)
+    for kind in (0x00, 0x20, 0x40, 0x80, 0xC0, 0xE0):
+        # Join request, join accept, uplinks, rejoin request, proprietary: signed all the same.
+        frame = bytes((kind,)) + good[1:-4]
+        frame += bytes(node.network.network.frame_mic(frame, 1, node.network.address, 1))
+        assert take(node, frame) is None, kind
+        assert snapshot(node) == before
+    assert take(node, good) is not None
+
+
+def test_a_repeated_confirmed_downlink_is_neither_obeyed_nor_acknowledged_again():
+    node = joined()
+    node.answer(port=4, payload=b"cmd", confirmed=True)
+    assert node.send().payload == b"cmd"
+    assert node.last.control & frames.ACK
+    before = node.network.arrived
+    node.answer(port=4, payload=b"cmd", confirmed=True, count=node.mac.session.down)
+    assert node.send() is None
+    assert node.network.arrived == before + 1
+    node.send()
+    assert not node.last.control & frames.ACK
+
+
 # MAC commands
+
+
+def test_commands_beside_a_payload_are_both_carried_out():
+    node = joined()
+    node.answer(
+        port=7, payload=b"both", options=request(commands.RX_TIMING, 2) + request(commands.DEV_STATUS)
+    )
+    assert node.send().payload == b"both"
+    node.network.delay = 2
+    node.send()
+    assert [one[0] for one in asked(node.last)] == [commands.RX_TIMING, commands.DEV_STATUS]
+    assert node.mac.session.rx_delay == 2
+
+
+def test_every_command_in_one_downlink():
+    node = joined()
+    node.mac.session.rate = 5
+    node.network.channels.define(3, 867100000, 0, 5)
+    stream = b"".join(
+        (
+            request(commands.LINK_CHECK, 20, 1),
+            request(commands.LINK_ADR, 1, 5, 7, 1),
+            request(commands.DUTY_CYCLE, 0),
+            request(commands.RX_PARAM, 3, 0, 0, 8695250),
+            request(commands.DEV_STATUS),
+            request(commands.NEW_CHANNEL, 3, 8671000, 0, 5),
+            request(commands.RX_TIMING, 1),
+            request(commands.DL_CHANNEL, 0, 8681000),
+            request(commands.DEVICE_TIME, 1_400_000_000, 0),
+        )
+    )
+    node.answer(port=0, payload=stream)
+    node.send()
+    node.send(payload=b"data")
+    first, second = [row[0] for row in node.network.uplinks[-2:]]
+    # 15 bytes of FOpts hold all of these; what is repeated comes first.
+    answers = dict(asked(second))
+    assert (first.port, second.port) == (10, 10)
+    assert answers == {
+        commands.RX_PARAM: (1, 1, 1, 0),
+        commands.RX_TIMING: (),
+        commands.DL_CHANNEL: (1, 1, 0),
+        commands.LINK_ADR: (1, 1, 1, 0),
+        commands.DUTY_CYCLE: (),
+        commands.DEV_STATUS: (255, 5, 0),
+        commands.NEW_CHANNEL: (1, 1, 0),
+    }
+    assert node.mac.link == (20, 1) and node.mac.time
+
+
+def test_rx1_offset_moves_the_first_window():
+    for offset in range(6):
+        node = joined()
+        node.mac.session.rate = 5
+        node.answer(port=0, payload=request(commands.RX_PARAM, 0, offset, 0, 8695250))
+        node.send()
+        node.answer(port=3, payload=b"ok", offset=offset)
+        assert node.send().payload == b"ok"
+        sf = node.radio.windows[-1][2][1]
+        assert sf == 7 + offset
+
+
+def test_receive_delay_of_each_length():
+    for delay in (0, 1, 2, 8, 15):
+        node = joined()
+        node.answer(port=0, payload=request(commands.RX_TIMING, delay))
+        node.send()
+        node.network.delay = delay
+        for place in (1, 2):
+            node.answer(port=3, payload=b"ok", window=place)
+            assert node.send().payload == b"ok", (delay, place)
 
 
 def exchange(node, stream):
@@ -642,10 +746,73 @@ def test_a_radio_that_never_ends_is_reported_and_the_next_uplink_works():
     assert node.last.count == 1
 
 
+# Region, dBm from which a channel is taken, and milliseconds that it is listened to.
+_LISTENING = (("KR920", -65, 6), ("AS923-1-JP", -80, 5))
+
+
 def test_listen_before_talk():
-    node = joined("KR920")
-    node.radio.noise_dbm = -60
-    with raises(NotBefore):
+    for region, limit, duration in _LISTENING:
+        node = joined(region)
+        node.radio.noise_dbm = limit
+        node.clock.sleep_ms(900_000)
+        with raises(NotBefore) as caught:
+            node.send(wait_s=0)
+        assert "busy" in str(caught.value)
+        assert 1 <= caught.value.when - node.clock.now() <= 8
+        node.radio.noise_dbm = limit - 1
+        node.radio.listened = 0
         node.send()
-    node.radio.noise_dbm = -100
+        assert node.radio.listened == duration + 1, region
+        # No counter went with the frame that was not sent.
+        assert node.last.count == 0
+
+
+def test_a_busy_channel_is_left_to_who_is_on_it():
+    for region, limit, _ in _LISTENING:
+        node = joined(region)
+        first, second = node.plan.channels[:2]
+        node.radio.busy = {one[0]: limit + 10 for one in node.plan.channels if one != second}
+        for _ in range(8):
+            node.send()
+            assert node.ether.up[-1][3] == second[0]
+        node.radio.busy = {one[0]: limit + 10 for one in node.plan.channels}
+        with raises(NotBefore):
+            node.send()
+
+
+def test_a_join_request_listens_first_too():
+    for region, limit, _ in _LISTENING:
+        node = Node(region)
+        node.radio.noise_dbm = limit
+        with raises(NotBefore):
+            node.join()
+        assert node.ether.up == [] and node.network.nonces == set()
+        node.radio.noise_dbm = limit - 1
+        assert node.join()
+
+
+def test_retransmissions_stop_where_every_channel_is_taken():
+    node = joined("KR920")
+    node.mac.session.transmissions = 3
+    before = len(node.ether.up)
+
+    def taken(*_):
+        node.radio.noise_dbm = -50
+
+    node.ether.listeners.append(taken)
     node.send()
+    assert len(node.ether.up) == before + 1
+
+
+def test_japan_keeps_to_its_channels():
+    node = joined("AS923-1-JP")
+    ok, no = [(commands.NEW_CHANNEL, (1, 1, 0))], [(commands.NEW_CHANNEL, (0, 1, 0))]
+    node.network.channels.define(2, 922000000, 0, 5)
+    assert exchange(node, request(commands.NEW_CHANNEL, 2, 9220000, 0, 5)) == ok
+    for frequency in (9204000, 9236000, 9280000):
+        assert exchange(node, request(commands.NEW_CHANNEL, 3, frequency, 0, 5)) == no
+    # DR6 is 250 kHz wide.
+    assert exchange(node, request(commands.LINK_ADR, 0, 6, 7, 1)) == [(commands.LINK_ADR, (1, 0, 1, 0))]
+    assert exchange(node, request(commands.TX_PARAM, 5, 0, 0)) == [(commands.TX_PARAM, ())]
+    node.send()
+    assert node.ether.up[-1][6] == 13

@@ -5,7 +5,7 @@ from binascii import hexlify, unhexlify
 
 from aes import aes
 
-from borne_node.link.lorawan import commands, crypto, frames
+from borne_node.link.lorawan import commands, crypto, frames, join_frames
 from borne_node.link.lorawan.crypto import DOWN, UP, Key
 
 _FILE = __file__.replace("\\", "/").rsplit("/", 2)[0] + "/vectors/lorawan.json"
@@ -62,7 +62,7 @@ def test_cmac_of_rfc_4493():
 
 def test_join_requests():
     for row in both("join_request"):
-        made = frames.join_request(
+        made = join_frames.join_request(
             key(row["app_key"]), unhexlify(row["join_eui"]), unhexlify(row["dev_eui"]), row["dev_nonce"]
         )
         assert hexed(made) == row["phy"], row["id"]
@@ -71,7 +71,7 @@ def test_join_requests():
 def test_join_accepts():
     for row in both("join_accept"):
         frame = unhexlify(row["phy"])
-        accept = frames.join_accept(key(row["app_key"]), frame)
+        accept = join_frames.join_accept(key(row["app_key"]), frame)
         assert accept, row["id"]
         assert accept.join_nonce == row["app_nonce"], row["id"]
         assert accept.net_id == row["net_id"], row["id"]
@@ -83,9 +83,9 @@ def test_join_accepts():
             for at in (0, 1, len(frame) - 1):
                 wrong = bytearray(frame)
                 wrong[at] ^= bit
-                assert frames.join_accept(key(row["app_key"]), wrong) is None, row["id"]
+                assert join_frames.join_accept(key(row["app_key"]), wrong) is None, row["id"]
         for length in range(len(frame)):
-            assert frames.join_accept(key(row["app_key"]), frame[:length]) is None, row["id"]
+            assert join_frames.join_accept(key(row["app_key"]), frame[:length]) is None, row["id"]
 
 
 def test_session_keys():

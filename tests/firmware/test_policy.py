@@ -28,7 +28,8 @@ def test_what_a_count_is_clamped_to_fits_its_field():
     for row in policy.TABLE:
         if row.epsilon:
             _, _, offset, step, last, reserved, _ = schema.row(row.port)[4][0]
-            assert (offset, step) == (0, 1) and row.top <= last and reserved & schema.SUPPRESSED_CODE, row
+            assert (offset, step) == (0, 1) and row.top // row.step <= last, row
+            assert reserved & schema.SUPPRESSED_CODE and row.top % row.step == 0, row
 
 
 def test_only_the_live_profile_is_not_anonymous():
@@ -40,7 +41,7 @@ def test_a_release_comes_within_the_first_slot_of_the_next_window():
     for row in policy.TABLE:
         assert 0 < row.jitter_s <= row.period_s <= row.window_s
         slots = max(row.window_s, row.night_s) // row.period_s
-        assert slots <= (12 if row.kind == "parking" else 8)  # what the gate has room for
+        assert slots <= (96 if row.kind == "parking" else 8)  # what the gate has room for in RTC memory
         assert row.need <= row.window_s // row.period_s
 
 
@@ -48,6 +49,14 @@ def test_one_vehicle_moves_the_zone_count_by_one():
     zone = policy.row("parking", "zone")
     # A strict majority of an odd number of slots: no vehicle has it in two bays.
     assert zone.window_s // zone.period_s % 2 == 1 and zone.sensitivity == 1 and zone.epsilon == (1, 1)
+
+
+def test_a_quarter_of_an_hour_is_a_slot_of_a_bay():
+    for profile in ("bay", "day"):
+        row = policy.row("parking", profile)
+        assert row.period_s == 900 and row.top == row.window_s // 900
+        assert (row.sensitivity, row.epsilon, row.unit) == (1, (1, 1), "quarter-hour")
+        assert row.top // row.step == schema.row(row.port)[4][0][4]  # whole: the last code
 
 
 def test_windows_are_cut_by_unix_time():

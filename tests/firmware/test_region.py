@@ -4,6 +4,7 @@ from support import raises
 
 from borne_node.link.lorawan import regions
 from borne_node.link.lorawan.channels import Channels
+from borne_node.link.lorawan.masks import add_list, masked
 
 # Region, RX2, most EIRP, application bytes of the lowest and highest rate of the default channels.
 _SPOTS = (
@@ -12,6 +13,7 @@ _SPOTS = (
     ("IN865", (866550000, 2), 30, (51, 242)),
     ("KR920", (921900000, 0), 14, (51, 242)),
     ("AS923-1", (923200000, 2), 16, (51, 242)),
+    ("AS923-1-JP", (923200000, 2), 13, (51, 242)),
     ("AS923-2", (921400000, 2), 16, (51, 242)),
     ("AS923-3", (916600000, 2), 16, (51, 242)),
     ("AS923-4", (917300000, 2), 16, (51, 242)),
@@ -110,21 +112,21 @@ def test_fixed_channels():
 
 def test_mask_controls_of_a_dynamic_plan():
     channels = Channels(regions.load("EU868"))
-    assert channels.masked(7, 0, 5) == 5
-    assert channels.masked(7, 0, 9) is None  # channel 3 is not defined
-    assert channels.masked(1, 6, 0) == 7
+    assert masked(channels, 7, 0, 5) == 5
+    assert masked(channels, 7, 0, 9) is None  # channel 3 is not defined
+    assert masked(channels, 1, 6, 0) == 7
     for control in (1, 2, 3, 4, 5, 7):
-        assert channels.masked(7, control, 1) is None
+        assert masked(channels, 7, control, 1) is None
 
 
 def test_mask_controls_of_a_fixed_plan():
     channels = Channels(regions.load("US915"))
-    assert channels.masked(0, 1, 0x00FF) == 0xFF << 16
-    assert channels.masked(0, 4, 0x00FF) == 0xFF << 64
-    assert channels.masked(channels.mask, 5, 2) == 0xFF << 8 | 2 << 64
-    assert channels.masked(0, 6, 1) == (1 << 64) - 1 | 1 << 64
-    assert channels.masked((1 << 72) - 1, 7, 4) == 4 << 64
-    channels.mask = channels.masked(0, 5, 2)
+    assert masked(channels, 0, 1, 0x00FF) == 0xFF << 16
+    assert masked(channels, 0, 4, 0x00FF) == 0xFF << 64
+    assert masked(channels, channels.mask, 5, 2) == 0xFF << 8 | 2 << 64
+    assert masked(channels, 0, 6, 1) == (1 << 64) - 1 | 1 << 64
+    assert masked(channels, (1 << 72) - 1, 7, 4) == 4 << 64
+    channels.mask = masked(channels, 0, 5, 2)
     assert channels.narrow(channels.mask) == 8
 
 
@@ -140,7 +142,7 @@ def test_channels_are_taken_in_turn():
 def test_frequency_list_of_a_join_accept():
     channels = Channels(regions.load("EU868"))
     raw = bytes.fromhex("184f84e85684b85e84886684586e8400")
-    channels.add_list(raw)
+    add_list(channels, raw)
     assert [channels.get(i)[0] for i in range(3, 8)] == [
         867100000,
         867300000,
@@ -150,14 +152,14 @@ def test_frequency_list_of_a_join_accept():
     ]
     assert channels.mask == 0xFF
     before = channels.pack()
-    channels.add_list(raw[:15] + b"\x01")
-    channels.add_list(bytes(16))
+    add_list(channels, raw[:15] + b"\x01")
+    add_list(channels, bytes(16))
     assert channels.pack() == before
 
 
 def test_mask_list_of_a_join_accept():
     channels = Channels(regions.load("US915"))
-    channels.add_list(b"\x00\xff" + bytes(6) + b"\x02" + bytes(6) + b"\x01")
+    add_list(channels, b"\x00\xff" + bytes(6) + b"\x02" + bytes(6) + b"\x01")
     assert channels.mask == 0xFF << 8 | 2 << 64
 
 

@@ -1,4 +1,4 @@
-from bus import FakeBoard, FakeI2C
+from bus import FakeBoard, FakeI2C, FakePin
 from clock import FakeClock
 from silicon.a02yyuw import A02YYUW
 from silicon.lis3dh import LIS3DH
@@ -35,9 +35,10 @@ class Bin:
         self.settings.update(settings)
         self.state = None
 
-    def hour(self, after_s=3600):
+    def hour(self, after_s=3600, woken=False):
         self.clock.sleep_ms(after_s * 1000)
-        board = FakeBoard(self.clock, i2c=FakeI2C([self.chip], self.clock), uart=self.ranger, nvs=self.nvs)
+        pin = FakePin(self.chip, self.clock)
+        board = FakeBoard(self.clock, FakeI2C([self.chip], self.clock), self.ranger, pin, woken, nvs=self.nvs)
         board.temperature = lambda: self.celsius
         self.fill = sense.build(self.settings, board, self.state)
         try:
@@ -138,3 +139,48 @@ def test_a_broken_accelerometer_leaves_the_level_alone():
 
 def test_without_an_accelerometer_tilt_is_unknown():
     assert Bin(tilt="none").hour().tilt is None
+
+
+def test_a_container_that_stands_is_watched_between_readings():
+    street = Bin()
+    street.hour()
+    pin = street.fill.wake_pin
+    assert pin is not None and pin.value() == 0 and pin.next_edge() is None
+    street.gravity = LIES
+    rise_us = pin.next_edge()
+    assert 25 <= (rise_us - street.clock.physics_us()) // 1_000_000 <= 35
+    # The wake that it causes says so at once, and does not watch again: no storm.
+    assert street.hour(32, woken=True).tilt == 1
+    assert street.fill.wake_pin is None and street.chip.next_edge(street.clock.physics_us()) is None
+
+
+def test_after_a_false_wake_it_is_watched_again_at_the_next_reading_by_the_clock():
+    street = Bin()
+    street.hour()
+    street.gravity = LIES
+    street.clock.sleep_ms(35_000)
+    street.gravity = UPRIGHT
+    assert street.hour(1, woken=True).tilt == 0
+    assert street.fill.wake_pin is None
+    assert street.hour().tilt == 0
+    assert street.fill.wake_pin is not None
+
+
+def test_a_container_that_lies_is_not_watched_until_it_stands():
+    street = Bin()
+    street.hour()
+    street.gravity = LIES
+    street.hour()
+    street.hour()
+    assert street.fill.wake_pin is None
+    street.gravity = UPRIGHT
+    street.hour()
+    assert street.fill.wake_pin is not None
+
+
+def test_a_board_without_the_pin_waits_for_the_clock():
+    street = Bin()
+    board = FakeBoard(street.clock, FakeI2C([street.chip], street.clock), street.ranger)
+    fill = sense.build(street.settings, board, None)
+    assert fill.read(street.clock.now()).tilt == 0
+    assert fill.wake_pin is None

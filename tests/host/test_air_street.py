@@ -17,8 +17,17 @@ def test_nodes_join_send_adapt_and_keep_the_law():
 
 def test_the_same_seed_is_the_same_street():
     one, again, other = (play(seed=seed, nodes=3, days=0.3) for seed in (5, 5, 6))
-    assert one.lines == again.lines
+    assert one == again
     assert one.lines != other.lines
+
+
+def test_the_same_seed_is_the_same_start_of_fifty_nodes():
+    # The minutes in which all of them come up and join: everything that can meet on the air does.
+    one, again = (play(seed=9, nodes=50, days=1 / 72) for _ in range(2))
+    assert one == again
+    assert one.broken == [] and one.errors == []
+    assert sum(line.joined > 0 for line in one.lines) >= 40
+    assert any(reason == "collision" for line in one.lines for reason, _ in line.lost)
 
 
 def test_a_third_of_all_frames_may_vanish():
@@ -26,3 +35,18 @@ def test_a_third_of_all_frames_may_vanish():
     assert street.broken == [] and street.errors == []
     assert street.delivery > 0.55
     assert all(line.joined >= 1 for line in street.lines)
+
+
+def test_a_network_with_more_channels_that_answers_in_both_windows():
+    more = (867_100_000, 867_300_000, 867_500_000, 867_700_000, 867_900_000)
+    street = play(seed=8, nodes=3, days=1.0, channels=more, rx2_every=2, status_every=2)
+    assert street.broken == [] and street.errors == []
+    assert street.delivery > 0.9
+    channels = {8681, 8683, 8685, 8671, 8673, 8675, 8677, 8679}
+    # A node that reports every quarter of an hour has used every channel, also after LinkADRReq.
+    assert street.used[0] == channels and all(used <= channels for used in street.used)
+    for heard in street.heard:
+        second = heard.get(869_525_000, 0)
+        assert second >= 1 and sum(heard.values()) - second >= 1, street.heard
+    assert street.heard[0].keys() & set(more)
+    assert all(status is not None and status[0] == 200 for status in street.status)

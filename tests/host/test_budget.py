@@ -44,7 +44,13 @@ def test_a_parking_zone_by_hand():
 
 @pytest.mark.parametrize(
     ("kind", "profile", "reports"),
-    [("parking", "bay", 24), ("parking", "live", 1440), ("light", None, 17), ("fill", None, 6)],
+    [
+        ("parking", "bay", 6),
+        ("parking", "day", 1),
+        ("parking", "live", 1440),
+        ("light", None, 17),
+        ("fill", None, 6),
+    ],
 )
 def test_reports_a_day_are_those_of_the_policy(kind, profile, reports):
     assert budget(BOARD, kind, profile=profile).reports == reports

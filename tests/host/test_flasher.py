@@ -337,6 +337,33 @@ def test_bits_that_flip_on_the_way_are_noticed_and_sent_again(how, monkeypatch):
     assert done.baud < 921600
 
 
+class Mute(RomBoard):
+    """A board that falls silent amid a write, and stays so until it is plugged in again."""
+
+    def _serve(self, cut_after):
+        write, seen = self.flash.write_defl_block, [0]
+
+        def fading(payload):
+            seen[0] += len(payload)
+            if seen[0] > 30_000 and self.fades:
+                self._stop.wait()
+            write(payload)
+
+        self.flash.write_defl_block = fading
+        super()._serve(cut_after)
+
+
+def test_a_board_that_falls_silent_is_said_and_the_next_flash_recovers(how, monkeypatch):
+    monkeypatch.setattr("borne.flashing.chip._CONNECT_ATTEMPTS", 1)
+    monkeypatch.setattr(Mute, "fades", True, raising=False)
+    with Mute() as board:
+        with pytest.raises(FlashError, match=r"the link broke at \d+% .*run the same command again"):
+            flasher.flash(Job(board.port, DEVKIT), how)
+        board.fades = False
+        flasher.flash(Job(board.plug(), DEVKIT), how)
+        assert files_of(board.flash) == node.node_files(DEVKIT)
+
+
 def test_the_last_comparison_reads_what_was_not_written_too(how, small):
     class Rotten(RomBoard):
         """Flash whose cells change while others are written."""

@@ -31,7 +31,7 @@ from pamoja._native import (
 
 from borne_node.chips.lora import Packet, airtime_us
 from borne_node.errors import LinkDown
-from borne_node.link.lorawan import commands, frames, regions
+from borne_node.link.lorawan import commands, frames, join_frames, regions
 from borne_node.link.lorawan.crypto import Key, session_keys
 
 ADDRESS = 0x26011BDA
@@ -116,7 +116,7 @@ def test_joins(peer: Peer) -> None:
     for number in range(1_000):
         key, join_eui, dev_eui = rnd.randbytes(16), rnd.randbytes(8), rnd.randbytes(8)
         nonce, join_nonce, net_id = rnd.randrange(65536), rnd.getrandbits(24), rnd.getrandbits(24)
-        frame = frames.join_request(Key(aes, key), join_eui, dev_eui, nonce)
+        frame = join_frames.join_request(Key(aes, key), join_eui, dev_eui, nonce)
         assert peer.request(key, frame) == (join_eui, dev_eui, nonce)
         assert peer.request(key, frame[:-1] + bytes((frame[-1] ^ 1,))) is None
         address, settings, delay = rnd.getrandbits(32), rnd.randrange(128), rnd.randrange(16)
@@ -125,10 +125,10 @@ def test_joins(peer: Peer) -> None:
         # Those that hand out single steps; pamoja's end-device reads what they made.
         maker = LibLora() if peer.name == "pamoja" else peer
         packed = maker.accept(key, *given, channels)
-        assert frames.join_accept(Key(aes, key), packed) == (*given, channels or None)
+        assert join_frames.join_accept(Key(aes, key), packed) == (*given, channels or None)
         forged = bytearray(packed)
         forged[rnd.randrange(1, len(packed))] ^= 1 << number % 8
-        assert frames.join_accept(Key(aes, key), bytes(forged)) is None
+        assert join_frames.join_accept(Key(aes, key), bytes(forged)) is None
         ours = session_keys(Key(aes, key), join_nonce, net_id, nonce)
         if peer.name == "pamoja":
             sample = frames.Data(False, True, address, 0x80, number, b"", 9, b"sample")

@@ -148,6 +148,15 @@ def test_no_server_and_no_such_protocol():
 
 def test_checking_leaves_a_network_port_alone():
     ports.check("socket://127.0.0.1:1")
+    ports.check("rfc2217://[::1]:2217?ign_set_control")
+
+
+@pytest.mark.parametrize("port", ["socket://127.0.0.1", "rfc2217://:x", "gopher://x:1", "socket://"])
+def test_an_address_that_is_none_is_refused_unasked(port):
+    with pytest.raises(
+        PortError, match="cannot be reached: (a network port is written|invalid URL, protocol)"
+    ):
+        ports.check(port)
 
 
 def test_checking_gives_the_port_back(pty):

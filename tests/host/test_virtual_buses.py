@@ -271,3 +271,22 @@ def test_entropy_is_repeatable_with_a_seed_and_runs_on_over_resets(tmp_path: Pat
     assert first == second != third
     assert len(set(first)) == len(first)
     assert draw("d", None) != draw("e", None)
+
+
+def test_pwm_tells_its_frequency_and_duty(tmp_path: Path) -> None:
+    main = """
+import time
+from machine import PWM, Pin
+pwm = PWM(Pin(25), freq=1000, duty_u16=0)
+time.sleep(10)
+pwm.duty_u16(65535)
+try:
+    pwm.duty_u16(65536)
+except ValueError as error:
+    print("*", pwm.duty_u16(), error)
+"""
+    seen: list[tuple[int, float]] = []
+    follow = {25: lambda hz, duty, us: seen.append((hz, duty))}
+    with Bench(tmp_path, main, wiring=Wiring(pwm=follow)) as bench:
+        assert bench.run(20) == ["65535 duty_u16 must be from 0 to 65535"]
+    assert seen == [(1000, 0.0), (1000, 1.0)]

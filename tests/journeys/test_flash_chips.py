@@ -145,6 +145,24 @@ def test_over_the_network(home, name, rfc2217):
         assert_is_node(board, bytes(bare.flash.data), home, image_of(board, home))
 
 
+@pytest.mark.parametrize("fault", [{"drop": 3e-5}, {"flip": 3e-5}, {"flip": 1e-3}, {"cut_after": 3000}])
+def test_whatever_the_line_does_is_one_line_and_the_next_flash_makes_it_right(home, fault):
+    """From the first byte on, so connecting, loading the stub and comparing suffer too."""
+    board = boards.load("esp32-c3-devkitm")
+    with VirtualBoard(home / "board", chip="esp32c3") as bare:
+        bare.power_on()
+        bare.line.fault(**fault, seed=4)
+        done = borne("flash", board.name, "--port", bare.port, "--no-self-test")
+        assert done.returncode in (0, 1, 2)
+        assert "Traceback" not in done.stderr
+        assert done.stderr.count("\n") == (done.returncode != 0)
+        bare.replug()
+        bare.reset()
+        again = borne("flash", board.name, "--port", bare.port, "--no-self-test")
+        assert (again.returncode, again.stderr) == (0, "")
+        assert files_of((bare.folder / "flash.bin").read_bytes()) == node.node_files(board)
+
+
 def test_the_image_file_and_the_flash_are_one_and_the_same(home):
     """The merged file, written by plain esptool, makes the board that `borne flash` makes."""
     board = boards.load("esp32-c3-devkitm")

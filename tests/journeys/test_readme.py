@@ -10,7 +10,8 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -60,6 +61,9 @@ class Desk:
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             "COLUMNS": "100",
             "BORNE_MQTT_PASSWORD": TOWN_PASSWORD,
+            "BORNE_REGISTRY": str(self.folder / "registry.sqlite"),
+            "BORNE_VAULT": str(self.folder / "vault"),
+            "BORNE_VAULT_PASSPHRASE": "four lime trees in a row",
         }
         return subprocess.Popen(
             command,
@@ -99,6 +103,17 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
         yield Desk(board, clock, broker, tmp_path)
 
 
+@contextmanager
+def with_radio(desk: Desk) -> Iterator[Desk]:
+    """The same desk with a board that has a LoRa radio on the cable."""
+    kind = boards.load("ttgo-lora32-v21")
+    asset = next(one for one in world.assets(SEED, 3) if one.kind == "fill")
+    wiring = nodes.with_radio(nodes.wiring(SEED, asset, kind, world.START), kind, nodes.radio(kind))
+    with VirtualBoard(desk.folder / "radio", wiring=wiring, clock=desk.clock) as board:
+        board.power_on()
+        yield replace(desk, board=board)
+
+
 def message(payload: str, received: str) -> str:
     """An uplink on port 30 as The Things Stack hands it on."""
     body = base64.b64encode(bytes.fromhex(payload)).decode()
@@ -132,14 +147,35 @@ def test_the_maker_sees_a_first_report(desk: Desk) -> None:
 
 def test_the_technician_changes_a_node(desk: Desk) -> None:
     flash, by_radio = [command for command in commands() if command.startswith("borne flash")]
-    _, second, third = [command for command in commands() if command.startswith("borne provision")]
+    second, third = [command for command in commands() if command.startswith("borne provision --port")][1:]
     desk.run(flash)
     assert "rue-des-lilas-p1 is provisioned" in desk.run(second)
     assert "holds" in desk.run(next(command for command in commands() if command.startswith("borne budget")))
-    desk.run(by_radio)
-    assert "bin-8 is provisioned" in desk.run(third)
+    with with_radio(desk) as other:
+        other.run(by_radio)
+        assert "bin-8 is provisioned" in other.run(third)
     key = desk.folder / "bin-8.key"
     assert key.stat().st_mode & 0o077 == 0
+
+
+def test_the_technician_has_a_list(desk: Desk) -> None:
+    list_ = "asset;kind;link;rue;latitude;longitude;depth_mm\nBIN-9;conteneur;wifi;rue des Lilas;48,8566;2,3522;1200\n"
+    (desk.folder / "bins.csv").write_text(list_)
+    fleet = [command for command in commands() if command.startswith(("borne fleet", "borne provision BIN"))]
+    shown = [desk.run(command) for command in fleet]
+    assert [command.split()[2] for command in fleet] == [
+        "vault",
+        "import",
+        "site",
+        "BIN-9",
+        "label",
+        "status",
+    ]
+    assert "provisioned" in shown[3] and "provisioned" in shown[5]
+    assert "already so" in desk.run(fleet[3])
+    assert (desk.folder / "label.pdf").read_bytes().startswith(b"%PDF")
+    for path in (desk.folder / "vault").rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0, path
 
 
 def test_the_officer_checks_and_writes(desk: Desk) -> None:
@@ -184,6 +220,7 @@ def test_no_command_is_left_out() -> None:
         "borne ports",
         "borne flash",
         "borne provision",
+        "borne fleet",
         "borne listen",
         "borne decode",
         "borne codec",

@@ -38,10 +38,10 @@ def zone(seed: int = 1, days: int = 3, noise: bool = True) -> list[Frame]:
     while street.now < MIDNIGHT + days * DAY:
         street.wake()
         if not noise:
-            street.gate._noise = street.gate._next_noise = 0
+            street.gate._noise = street.gate._next_noise = [0]
             street.memory = street.gate.state()
         for time, one in street.sent:
-            past = street.gate.history(one.port, one.window)
+            past = street.past.history(one.port, one.window)
             found.append((time + 3, one.port, codec.encode(one.port, one.window, one.values, past)))
         street.sent.clear()
         street.sleep()

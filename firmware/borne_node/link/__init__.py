@@ -4,7 +4,8 @@
 def build(settings, board):
     """The Link for these settings (open, time, rate, send, close).
 
-    `board` has `wlan()` or `radio()`, `secrets(slot)`, `clock`, `nvs`, `memory` and `entropy`. Raises SettingsError.
+    `board` has `wlan()` or `radio()`, `secrets(slot)`, `clock`, `nvs`, `memory`, `entropy` and what power.py asks for.
+    Raises SettingsError.
     """
     secrets = board.secrets(settings["slot"])
     if settings["link"] == "lorawan":
@@ -26,6 +27,12 @@ def _lorawan(settings, secrets, board):
         raise SettingsError("app_key", "is missing")
     identity = {name: unhexlify(settings[name]) for name in ("join_eui", "dev_eui")}
     identity["app_key"] = secrets["app_key"]
+
+    def battery():
+        from borne_node.link.lorawan.battery import level
+
+        return level(board)
+
     return LoraWanLink(
         board.radio,
         identity,
@@ -37,4 +44,5 @@ def _lorawan(settings, secrets, board):
         board.memory,
         fair_use_s=settings["fair_use_s"],
         gain=settings["antenna_dbi"],
+        battery=battery,
     )

@@ -1,12 +1,10 @@
-"""Randomness: HMAC-DRBG over SHA-256 (NIST SP 800-90A Rev. 1, 10.1.2), source tested, seed kept over sleep.
-
-MicroPython's own generator has 32 bits of seed and is banned; the stock image has no hmac module.
-"""
+"""Randomness: HMAC-DRBG, its source tested, its seed kept over sleep. MicroPython's own has 32 bits and is banned."""
 
 import hashlib
 import struct
 
 from borne_node.errors import StorageError
+from borne_node.hmac_drbg import Hmac256Drbg
 from borne_node.sealed import save, unseal
 
 _NAME = "drbg"
@@ -29,44 +27,6 @@ def healthy(raw):
         and not any(bytes([sample] * _REPEATS) in raw for sample in range(256))
         and all(raw[at : at + _HALF].count(raw[at : at + 1]) < _SAME for at in (0, _HALF))
     )
-
-
-class Hmac256Drbg:
-    """HMAC_DRBG: instantiated by construction. All arguments are bytes."""
-
-    def __init__(self, *entropy):
-        self._inner = bytearray(b"\x36" * 64)  # FIPS 198-1: the key, padded with zeros to a block, XOR ipad
-        self._outer = bytearray(b"\x5c" * 64)  # and XOR opad
-        self._value = b"\x01" * 32
-        self.reseed(*entropy)
-
-    def reseed(self, *data):
-        """HMAC_DRBG_Update with the data one after the other: entropy, nonce, personalization."""
-        for mark in (b"\x00", b"\x01"):
-            key = self._hmac(self._value, mark, *data)
-            for i in range(32):
-                self._inner[i] = key[i] ^ 0x36
-                self._outer[i] = key[i] ^ 0x5C
-            self._value = self._hmac(self._value)
-            if not any(data):
-                break
-
-    def generate(self, count):
-        """`count` bytes, at most 65536 (SP 800-90A, table 2)."""
-        result = b""
-        while len(result) < count:
-            self._value = self._hmac(self._value)
-            result += self._value
-        self.reseed()
-        return result[:count]
-
-    def _hmac(self, *parts):
-        inner = hashlib.sha256(self._inner)
-        for part in parts:
-            inner.update(part)
-        outer = hashlib.sha256(self._outer)
-        outer.update(inner.digest())
-        return outer.digest()
 
 
 class Drbg:
@@ -105,19 +65,17 @@ class Drbg:
     def generate(self, count):
         """`count` bytes. Raises StorageError when not `ready`, or when the seed cannot be replaced."""
         saved = None if self._core else self._saved()
-        if saved:
-            # With the RF off the source is not credited, but cannot harm (SP 800-90A, 8.7.1).
-            self._start(saved[0], self._source(32), saved[1], saved[2])
-        if not self._core:
+        # With the RF off the source is not credited, but cannot harm (SP 800-90A, 8.7.1).
+        if not self._core and not (saved and self._start(saved[0], self._source(32), saved[1], saved[2])):
             raise StorageError("no seed to draw from")
         return self._core.generate(count)
 
     def _start(self, entropy, nonce, mark, drawn_at):
         core = Hmac256Drbg(entropy, nonce, b"borne")
         # The saved seed is replaced before anything is drawn: no power cut replays a draw.
-        if save(self._store, _NAME, struct.pack(_FORM, core.generate(32), mark, drawn_at)):
-            self._core = core
-        return self._core is not None
+        saved = save(self._store, _NAME, struct.pack(_FORM, core.generate(32), mark, drawn_at))
+        self._core = core if saved else self._core
+        return saved
 
     def _saved(self):
         body = unseal(self._store.read(_NAME))

@@ -19,8 +19,10 @@ _YES, _BOUND, _NO = "anonymous", "anonymous within the measured bound", "not ano
 TABLE = (
     # Of three samples one vehicle can hold the strict majority in one bay only: it moves the count by 1.
     Row("parking", "zone", 10, 900, 0, 300, 2, 240, (1, 1), 1, "vehicle", 0, 8, 1, _YES),
-    # Twelve samples tell the quarters of an hour apart. For busy public bays; `withheld_bays` never leave.
-    Row("parking", "bay", 11, 3600, 0, 300, 9, 240, None, 0, "vehicle", 0, 4, 1, _BOUND),
+    # A sample a quarter of an hour: to come or go so much earlier or later moves a bay's count by 1. For busy public
+    # bays, and by the day for quiet streets; `withheld_bays` never leave.
+    Row("parking", "bay", 11, 14400, 0, 900, 12, 240, (1, 1), 1, "quarter-hour", 0, 16, 4, _BOUND),
+    Row("parking", "day", 13, 86400, 0, 900, 72, 240, (1, 1), 1, "quarter-hour", 0, 96, 12, _BOUND),
     # Opt-in at provisioning: sent when a bay changes, at most once a minute, and hourly anyway.
     Row("parking", "live", 12, 60, 0, 60, 1, 1, None, 0, "vehicle", 0, 1, 1, _NO),
     # The sensor's refractory time leaves at most 2 triggers a passage.
@@ -33,10 +35,7 @@ _DAY, _DUSK, _DAWN = 24 * 3600, 22 * 3600, 6 * 3600
 
 def row(kind, profile):
     """The row of a profile. Raises KeyError when there is none."""
-    for one in TABLE:
-        if one.kind == kind and one.profile == profile:
-            return one
-    raise KeyError("%s/%s" % (kind, profile))
+    return {(one.kind, one.profile): one for one in TABLE}[kind, profile]
 
 
 def window(row, now):

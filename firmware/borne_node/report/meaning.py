@@ -32,6 +32,7 @@ _RESETS = ("other", "power on", "hard reset", "watchdog", "deep sleep", "soft re
 # borne_node.errors.SensorFault.REASONS; report knows nobody, a test compares them.
 _REASONS = ("no answer", "bad checksum", "out of range", "stuck", "not calibrated", "wrong chip")
 _COMMANDS = (None, "set", "send health", "send settings", "resend", "reboot")
+_ALARMS = ("tilt", "fire")
 _LAMPS = ("off", "on", "low", "booting up", "defective")
 
 _SETTINGS_HASH = _row("first 4 bytes of the SHA-256 of the settings")
@@ -57,6 +58,8 @@ ROWS = {
     (3, "depth_mm"): _row("inner depth of the container", "mm"),
     (3, "offset_mm"): _row("distance of the sensor from the full level", "mm"),
     (3, "settings_hash"): _SETTINGS_HASH,
+    (4, "node_kind"): _row("kind of the node", labels=KINDS),
+    (4, "alarm"): _row("what endangers the container", labels=_ALARMS, city="WasteContainer.status"),
     (5, "command"): _row("what the node is to do", labels=_COMMANDS),
     (5, "setting", 1): _row("setting to change", labels=SETTABLE),
     (5, "value", 1): _row("its new value, in the setting's own unit"),
@@ -73,10 +76,11 @@ ROWS = {
     ),
     (10, "bays_ok"): _row("bays that could be read", "bays"),
     (11, "share"): _row(
-        "share of the hour for which the bay was occupied",
+        "share of four hours for which the bay was occupied",
         "quarters",
         privacy=STATISTIC,
-        mechanism="coarsened to quarters of the hour",
+        mechanism="discrete Laplace noise, then clamped, then coarsened to quarters",
+        epsilon=(1, 1),
         city="ParkingSpot.status",
     ),
     (12, "occupied"): _row(
@@ -84,6 +88,14 @@ ROWS = {
         labels=FLAG,
         privacy=PERSONAL,
         mechanism="none",
+        city="ParkingSpot.status",
+    ),
+    (13, "share"): _row(
+        "share of the day for which the bay was occupied",
+        "eighths",
+        privacy=STATISTIC,
+        mechanism="discrete Laplace noise, then clamped, then coarsened to eighths",
+        epsilon=(1, 1),
         city="ParkingSpot.status",
     ),
     (20, "presence"): _row(

@@ -22,16 +22,18 @@ PORTS_A_VERSION = const(64)
 HEALTH = const(1)
 FAULT = const(2)
 SETTINGS = const(3)
+ALARM = const(4)
 COMMAND = const(5)
 ZONE = const(10)
 BAY = const(11)
 LIVE = const(12)
+DAY = const(13)
 LIGHT = const(20)
 FILL = const(30)
 
 # The order is what the fields "node_kind", "profile" and "setting" carry on the wire: append only.
 KINDS = ("parking", "light", "fill")
-PROFILES = ("bay", "zone", "live", "light", "fill")
+PROFILES = ("bay", "zone", "live", "light", "fill", "day")
 # What a downlink may set. Nothing that would weaken the release: no window, no epsilon, no refractory time,
 # no profile.
 SETTABLE = ("depth_mm", "offset_mm")
@@ -115,7 +117,7 @@ TABLE = {
         0,
         (
             ("node_kind", 3, 0, 1, 2, 0, 1),
-            ("profile", 4, 0, 1, 4, 0, 1),
+            ("profile", 4, 0, 1, 5, 0, 1),
             ("bays", 4, 0, 1, 8, _U, 1),
             ("refractory_s", 11, 0, 1, 600, _U, 1),
             ("depth_mm", 14, 0, 1, 5000, _U, 1),
@@ -123,6 +125,8 @@ TABLE = {
             ("settings_hash", 32, 0, 1, RAW, 0, 1),
         ),
     ),
+    # Of a thing, and at once: the one frame that is on no schedule.
+    ALARM: ("alarm", 0, 0, 0, (("node_kind", 4, 0, 1, 2, 0, 1), ("alarm", 4, 0, 1, 1, 0, 1))),
     COMMAND: ("command", 0, 0, 0, (("command", 8, 0, 1, 5, 0, 1),)),
     ZONE: (
         "parking zone",
@@ -134,9 +138,10 @@ TABLE = {
             ("bays_ok", 6, 0, 1, 60, _U, 1),
         ),
     ),
-    BAY: ("parking bay", 3600, 8, 12, (("share", 3, 0, 1, 4, _SU, 8),)),
+    BAY: ("parking bay", 14400, 8, 12, (("share", 3, 0, 1, 4, _SU, 8),)),
     # Sent when something changes, so that earlier windows are no row of equal steps: no history.
     LIVE: ("parking live", 60, 16, 0, (("occupied", 2, 0, 1, 1, _SU, 8),)),
+    DAY: ("parking day", 86400, 8, 15, (("share", 4, 0, 1, 8, _SU, 8),)),
     LIGHT: (
         "light",
         3600,

@@ -58,6 +58,11 @@ class Fill:
             level = None
         return FillReading(level, celsius, tilt, fire)
 
+    @property
+    def wake_pin(self):
+        """The pin by which the accelerometer wakes the node when it leans, or None."""
+        return self._safety.armed if self._safety else None
+
     def state(self):
         return self._safety.state() if self._safety else b""
 
@@ -80,4 +85,6 @@ def build(settings, board, state=None):
     reach = sensors.row(chosen(settings))[5]
     accelerometer = None if chosen(settings, "tilt") == "none" else opener(settings, board, "tilt")
     safety = Safety(accelerometer, settings, state, board.nvs)
+    if accelerometer and "pir" in board.names:
+        safety.watch_by(board.presence_pin(), board.woken_by_pin)
     return Fill(opener(settings, board), settings, reach, board.temperature, safety)

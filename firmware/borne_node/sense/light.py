@@ -3,7 +3,7 @@
 import struct
 from collections import namedtuple
 
-from borne_node.chips.pulses import Pulses
+from borne_node.chips.pulses import SIZE, Pulses, restore
 from borne_node.compat import const
 from borne_node.errors import SensorFault
 from borne_node.sense import chosen, opener
@@ -17,11 +17,10 @@ _STUCK_S = const(3600)
 # Longer than any pause between two readings (the night's window has 8 hours): the clock was set meanwhile.
 _JUMP_S = const(86400)
 
-_VERSION = const(1)
-# Version; last trigger and since when the pin is high, in unix seconds, 0 for none; triggers not yet read.
-_STATE = "<BIIB"
+_VERSION = const(2)
+# Behind the state of chips/pulses.py: version; since when the pin is high, in unix seconds, 0 for not.
+_STATE = "<BI"
 _STATE_SIZE = const(10)
-_UNREAD_MOST = const(255)
 
 
 class Light:
@@ -31,16 +30,27 @@ class Light:
     the node: `woken_by_pin` counts that trigger, `state` keeps the refractory time. `faults` after each
     reading: those of the light sensor, the presence sensor and the lamp's meter, or None. `wake_pin` may wake the
     node. `open_radar()`: a presence sensor that can be asked whether it lives, beside its pin. `make_lamp(state)`
-    gives a lamp.Lamp. Both may be None.
+    gives a lamp.Lamp. `follow()` is called when somebody comes. All three may be None.
     """
 
     def __init__(
-        self, open_lux, pin, settings, clock, state=None, woken_by_pin=False, open_radar=None, make_lamp=None
+        self,
+        open_lux,
+        pin,
+        settings,
+        clock,
+        state=None,
+        woken_by_pin=False,
+        open_radar=None,
+        make_lamp=None,
+        follow=None,
     ):
         self._open_lux = open_lux
         self._pin = self.wake_pin = pin
-        last, self._high_since, unread = _parse(state)
-        self._pulses = Pulses(pin, clock, settings["refractory_s"], last or None, unread)
+        last, unread, self._high_since = _parse(state)
+        # Who wakes the sensor lets it count on when all else of it is gone.
+        self.pulses = self._pulses = Pulses(pin, clock, settings["refractory_s"], last, unread)
+        self._pulses.follow = follow
         self._edges = 0
         self.poll = self._pulses.poll
         self.faults = (None, None, None)
@@ -60,9 +70,8 @@ class Light:
         return LightReading(lux, self._pulses.take(), *lamp)
 
     def state(self):
-        pulses = self._pulses
-        unread = min(_UNREAD_MOST, pulses.unread())
-        kept = struct.pack(_STATE, _VERSION, pulses.last or 0, self._high_since, unread)
+        """That of the pulses first: who lets them count on puts theirs in its place."""
+        kept = self._pulses.state() + struct.pack(_STATE, _VERSION, self._high_since)
         return kept + self._lamp.state() if self._lamp else kept
 
     def _read_lamp(self, now, lux):
@@ -105,9 +114,9 @@ class Light:
 
 
 def _parse(state):
-    if not state or len(state) < _STATE_SIZE or state[0] != _VERSION:
-        return 0, 0, 0
-    return struct.unpack(_STATE, state[:_STATE_SIZE])[1:]
+    if not state or len(state) < _STATE_SIZE or state[SIZE] != _VERSION:
+        return None, 0, 0
+    return restore(state[:SIZE]) + struct.unpack(_STATE, state[SIZE:_STATE_SIZE])[1:]
 
 
 def build(settings, board, state=None):
@@ -125,4 +134,5 @@ def build(settings, board, state=None):
         board.woken_by_pin,
         None if chosen(settings, "presence") == "pir" else opener(settings, board, "presence"),
         None if chosen(settings, "lamp") == "none" else make_lamp,
+        board.follow,
     )

@@ -20,6 +20,11 @@ _HOT_C = const(70)
 _RISES_K = const(20)
 _WITHIN_S = const(2 * 3600)
 
+# Between two readings the accelerometer itself watches the axis that is most upright, and wakes the node when that
+# has lost 40 % for half a minute: longer than it takes to empty a container.
+_WATCHED = const(60)
+_WATCHED_S = const(30)
+
 _RECORD = "upright"
 _UNKNOWN = const(-128)
 # Gravity when it stood (thousandths of g), readings in a row that leaned, temperature and time of the last reading.
@@ -36,6 +41,8 @@ class Safety:
     def __init__(self, open_accelerometer, settings, state=None, store=None):
         self._open = open_accelerometer
         self._store = store
+        self._pin, self._woken = None, False
+        self.armed = None
         place = "%s %s" % (settings.get("name"), settings.get("slot"))
         self._place = struct.pack("<I", binascii.crc32(place.encode()) & 0xFFFFFFFF)
         valid = state and len(state) == struct.calcsize(_STATE)
@@ -45,15 +52,25 @@ class Safety:
         if body and len(body) == 10 and body[:4] == self._place:
             self._up = list(struct.unpack("<hhh", body[4:]))
 
+    def watch_by(self, pin, woken):
+        """`pin` is wired to the accelerometer's interrupt, and has `woken` the node or not.
+
+        A container that leans, and one that woke the node just now, is not watched before the next reading by the
+        clock: so it wakes the node once between two of these at most.
+        """
+        self._pin, self._woken = pin, woken
+
     def tilt(self):
-        """1 when it leans by more than 35 degrees at two readings in a row, 0 when not, None: not known.
+        """1 when it leans by more than 35 degrees at two readings in a row, or at one for which it woke the node; 0
+        when not, None: not known.
 
         Raises SensorFault.
         """
         if not self._open:
             return None
         sample = [0, 0, 0]
-        self._open().read(sample)
+        chip = self._open()
+        chip.read(sample)
         strength = _product(sample, sample)
         if not _REST_LEAST * _REST_LEAST <= strength <= _REST_MOST * _REST_MOST:
             return 1 if self._leant >= _TIMES else None
@@ -62,7 +79,13 @@ class Safety:
             if self._store:
                 save(self._store, _RECORD, self._place + struct.pack("<hhh", *sample))
         cosine = _product(sample, self._up) / (strength * _product(self._up, self._up)) ** 0.5
-        self._leant = min(_TIMES, self._leant + 1) if cosine * 1000 < _LEANS else 0
+        more = _TIMES if self._woken else 1
+        self._leant = min(_TIMES, self._leant + more) if cosine * 1000 < _LEANS else 0
+        if self._pin and not self._leant and not self._woken:
+            strengths = [abs(part) for part in self._up]
+            axis = strengths.index(max(strengths))
+            chip.watch(axis, strengths[axis] * _WATCHED // 100, _WATCHED_S)
+            self.armed = self._pin
         return 1 if self._leant >= _TIMES else 0
 
     def fire(self, celsius, now):

@@ -19,7 +19,9 @@ def backup(
         str, typer.Option("--port", "-p", help="Device, socket://host:port or rfc2217://host:port.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write; it must not be there yet.")],
-    baud: Annotated[int, typer.Option("--baud", help="Highest speed of the line to try.")] = BAUD,
+    baud: Annotated[
+        int, typer.Option("--baud", help="Highest speed of the line to try.", min=9600, max=4_000_000)
+    ] = BAUD,
     as_json: Annotated[bool, typer.Option("--json", help="The result as a JSON object.")] = False,
 ) -> None:
     """Save a node's keys, settings, records and files, checked byte by byte. The file is readable by you only
@@ -27,6 +29,8 @@ def backup(
     """
     if output.exists():
         raise ImageError(f"{output}: is there already; a backup replaces no file")
+    if not output.parent.is_dir():
+        raise ImageError(f"{output.parent}: there is no such folder")
     with waiting("reading the node"):
         memory = restoring.take(port, baud=baud)
         memory.save(output)

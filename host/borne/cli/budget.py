@@ -26,7 +26,7 @@ _COLUMNS = (
 def budget(
     board: Annotated[str, typer.Argument(help="Name of a board, or path of a board file.")],
     kind: Annotated[str, typer.Option(help="parking, light or fill.")],
-    profile: Annotated[str | None, typer.Option(help="parking: zone, bay or live.")] = None,
+    profile: Annotated[str | None, typer.Option(help="parking: zone, bay, day or live.")] = None,
     region: Annotated[str, typer.Option(help="EU868, US915, ...")] = "EU868",
     sf: Annotated[
         int | None, typer.Option(help="Spreading factor, 7 to 12; all of them if not given.")

@@ -64,18 +64,20 @@ def flash(
     self_test: Annotated[
         bool, typer.Option("--self-test/--no-self-test", help="Ask the node's parts whether they work.")
     ] = True,
-    baud: Annotated[int, typer.Option("--baud", help="Highest speed of the line to try.")] = BAUD,
+    baud: Annotated[
+        int, typer.Option("--baud", help="Highest speed of the line to try.", min=9600, max=4_000_000)
+    ] = BAUD,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a board.")] = False,
 ) -> None:
     """Make complete nodes of boards; what a node has of its own (keys, settings, waiting reports) is kept.
 
     Only what differs is written. With --kind, --settings and their like the board becomes that node at once.
     """
+    loaded = None if board is None else boards.load(board)
     identity = node_options.identity(kind, name, settings, pairs, secrets_file)
     chosen = _ports(port, everything)
     if identity is not None and len(chosen) > 1:
         raise SettingError("name: one node's settings go to one board: give one --port")
-    loaded = None if board is None else boards.load(board)
     prepare(len(chosen))
     how = How(image, factory_reset, verify, baud)
     try:
@@ -186,7 +188,7 @@ def _record(port: str, result: Flashed | BorneError, checks: list[Check] | None)
 
 
 def _say(done: Flashed, checks: list[Check]) -> None:
-    what = f"{done.chip}, MAC {done.mac}"
+    what = f"{done.chip} {done.revision}, {done.flash_mb} MB of flash, MAC {done.mac}"
     if done.written:
         typer.echo(f"{done.port}: {what}: {done.written} bytes written and verified")
     else:

@@ -22,7 +22,9 @@ def restore(
     onto_another: Annotated[
         bool, typer.Option("--onto-another", help="Onto another board than it was taken of.")
     ] = False,
-    baud: Annotated[int, typer.Option("--baud", help="Highest speed of the line to try.")] = BAUD,
+    baud: Annotated[
+        int, typer.Option("--baud", help="Highest speed of the line to try.", min=9600, max=4_000_000)
+    ] = BAUD,
     as_json: Annotated[bool, typer.Option("--json", help="The result as a JSON object.")] = False,
 ) -> None:
     """Give a flashed board the keys, settings, records and files of a backup, in place of all that it has."""

@@ -35,7 +35,7 @@ _UPLINKS: tuple[tuple[str, int, int | None, tuple[Value, ...], tuple[tuple[Value
         ((30, 20, False, False), (30, 19, False, False)),
     ),
     ("Parking zone of 8 bays", 10, 2023, (5, 8), None),
-    ("Parking, one bay, three quarters of the hour", 11, 200, (3,), None),
+    ("Parking, one bay, three quarters of four hours", 11, 200, (3,), None),
     ("Street light in the evening", 20, 18, (42, 5, "on", 80, 118), None),
     ("Street light, fewer than 11 triggers", 20, 2, (SUPPRESSED, 1, "low", 30, 40), None),
     ("Health", 1, None, (3300, 21, "power on", 0, 1, 0, "01020304", "a0b0c0ff", 0), None),

@@ -6,13 +6,15 @@ one whose program can be interrupted, is in after the first knock.
 
 from __future__ import annotations
 
+import errno
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import serial
 
 from borne.errors import NoAnswer, ReplError
+from borne.flashing import ports
 
 Tell = Callable[[str], None]
 
@@ -49,6 +51,48 @@ _QUOTED: Final = 80
 _REMEDY: Final = "press RESET on the board"
 
 
+def open_quietly(port: str) -> serial.Serial:
+    """Open a port without a pulse on its control lines, which would reset the board. Raises PortError."""
+    with ports.opening(port):
+        line = serial.serial_for_url(port, baudrate=BAUD, timeout=_POLL_SECONDS, do_not_open=True)
+        if "://" not in port:
+            line.exclusive = True
+        line.dtr = line.rts = False
+        try:
+            line.open()
+        except OSError as error:
+            if error.errno != errno.ENOTTY:
+                raise
+            # A pty has no control lines, and says so after it has been opened.
+            line = serial.serial_for_url(port, baudrate=BAUD, timeout=_POLL_SECONDS, exclusive=True)
+        return line
+
+
+def listen(port: str) -> Iterator[str]:
+    """The lines that a board prints, from now on, for ever. Raises PortError, ReplError when the link breaks."""
+    line = open_quietly(port)
+    heard = b""
+    try:
+        while True:
+            heard += line.read(max(1, line.in_waiting))
+            *whole, heard = heard.split(b"\n")
+            yield from (one.decode(errors="replace").rstrip("\r") for one in whole)
+    except (serial.SerialException, OSError) as error:
+        raise ReplError(f"{port}: the link broke: check the cable and try again") from error
+    finally:
+        line.close()
+
+
+def reset_by_lines(port: str) -> None:
+    """Pulse EN by the control lines. Raises PortError, ReplError where no such lines lead to the board."""
+    line = open_quietly(port)
+    try:
+        if not Entrance(line, port).pulse_reset():
+            raise ReplError(f"{port}: has no control lines to reset the board by; {_REMEDY}")
+    finally:
+        line.close()
+
+
 class Entrance:
     """What stands before the raw REPL of the board on `line`, an open pyserial port named `port`."""
 
@@ -68,7 +112,7 @@ class Entrance:
         if not (
             self._knock(_KNOCKS)
             or (self._heard and self._hammer())
-            or (insist and self._pulse_reset() and self._knock(_KNOCKS_AFTER_RESET))
+            or (insist and self.pulse_reset() and self._knock(_KNOCKS_AFTER_RESET))
             or (wait and self._await_hand(wait, tell))
         ):
             raise self._refusal()
@@ -113,7 +157,7 @@ class Entrance:
                 return True
         return False
 
-    def _pulse_reset(self) -> bool:
+    def pulse_reset(self) -> bool:
         """Pull EN low through RTS by the auto-reset circuit of ESP32 boards. False where no line leads there.
 
         Source: ESP32-DevKitC V4 schematic, "Auto program": DTR released and RTS asserted pulls EN low. The USB-JTAG

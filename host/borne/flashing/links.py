@@ -6,7 +6,7 @@ mode, 256 bytes every 10 ms, which gets through where a bridge or a server garbl
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, Literal, Protocol, cast
 
@@ -35,7 +35,9 @@ class Link(Protocol):
 
     serial: serial.Serial
 
-    def exec_raw(self, command: str, timeout: float) -> tuple[bytes, bytes]: ...
+    def exec_raw(
+        self, command: str, timeout: float, data_consumer: Callable[[bytes], None] | None = None
+    ) -> tuple[bytes, bytes]: ...
     def exec_raw_no_follow(self, command: str) -> None: ...
     def exit_raw_repl(self) -> None: ...
     def close(self) -> None: ...

@@ -27,6 +27,7 @@ _BUSY_SECONDS: Final = 0.05
 # Windows: ERROR_FILE_NOT_FOUND and ERROR_ACCESS_DENIED (which there means busy), as pyserial quotes them.
 _WINDOWS_MISSING: Final = "FileNotFoundError"
 _WINDOWS_BUSY: Final = "PermissionError"
+_ADDRESS: Final = re.compile(r"^\w+://.+:\d+(/.*)?(\?.*)?$")
 
 
 def listed() -> dict[str, str]:
@@ -41,7 +42,11 @@ def listed() -> dict[str, str]:
 def check(port: str) -> None:
     """Open and close a port. PortError: missing, busy (and by what), not permitted (and what to do)."""
     if "://" in port:
-        # A network port often serves one connection at a time; whoever uses it next will tell.
+        # A network port often serves one connection at a time; whoever uses it next will tell. Its address can be read.
+        with opening(port):
+            if not _ADDRESS.match(port):
+                raise ValueError("a network port is written as socket://HOST:PORT or rfc2217://HOST:PORT")
+            serial.serial_for_url(port, do_not_open=True)
         return
     diagnose(port)
 

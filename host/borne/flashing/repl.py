@@ -12,7 +12,7 @@ import binascii
 import hashlib
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Final, Self
@@ -124,6 +124,12 @@ class Repl:
             raise ReplError(f"{self.port}: the board says: {last_line(trouble)}")
         return bytes(output).decode(errors="replace").replace("\r\n", "\n")
 
+    def stream(self, code: str, sink: Callable[[bytes], None], timeout: float = _RUN_SECONDS) -> str:
+        """Run code; `sink` gets what it prints as it comes. Returns the traceback of what it raised, or nothing."""
+        with self._link():
+            _, trouble = self._transport.exec_raw(code, timeout=timeout, data_consumer=_without_end(sink))
+        return bytes(trouble).decode(errors="replace").replace("\r\n", "\n")
+
     def run_whole(self, code: str, timeout: float = _RUN_SECONDS) -> str:
         """The same for code that changes something: it runs as it was sent, or not at all.
 
@@ -180,6 +186,14 @@ class Repl:
             self._transport.exec_raw_no_follow("import machine\nmachine.reset()")
         self._inside = False
 
+    def soft_reset(self) -> None:
+        """Start boot.py and main.py anew on the chip as it is; the REPL is left with that."""
+        with self._link():
+            self._transport.exit_raw_repl()
+            self._transport.serial.write(b"\x04")
+            self._transport.serial.flush()
+        self._inside = False
+
     def _enter(self) -> None:
         Entrance(self._transport.serial, self.port).enter(
             insist=self._insist, wait=self._wait, tell=self._tell
@@ -203,3 +217,14 @@ class Repl:
             raise ReplError(f"{self.port}: the link broke: check the cable and try again") from error
         except (LinkError, struct.error) as error:
             raise ReplError(f"{self.port}: the board stopped answering; press RESET and try again") from error
+
+
+def _without_end(sink: Callable[[bytes], None]) -> Callable[[bytes], None]:
+    """Both tools hand on the mark that ends the output, too."""
+
+    def consume(data: bytes) -> None:
+        rest = data.replace(b"\x04", b"")
+        if rest:
+            sink(rest)
+
+    return consume

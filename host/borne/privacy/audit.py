@@ -266,9 +266,16 @@ def most_equal(row: Any, top: int) -> float:
     Values that the policy suppresses do not count.
     """
     q = exp(-row.epsilon[0] / row.epsilon[1] / row.sensitivity)
-    return max(
-        _equal(_released(count, top, q), row.threshold) for count in range(min(top, row.threshold + 60) + 1)
-    )
+    counts = range(min(top, row.threshold + 60) + 1)
+    return max(_equal(_coarse(_released(count, top, q), row), row.threshold) for count in counts)
+
+
+def _coarse(chances: list[float], row: Any) -> list[float]:
+    """Chances of what is told of counts in steps of the row's, to the nearest."""
+    told = [0.0] * (len(chances) // row.step + 1)
+    for count, chance in enumerate(chances):
+        told[(2 * count + row.step) // (2 * row.step)] += chance
+    return told
 
 
 def _released(count: int, top: int, q: float) -> list[float]:

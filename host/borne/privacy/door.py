@@ -19,9 +19,18 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "sense": ("sense", "chips", "sensors", "sealed", "compat", "errors"),
     "sensors": (),
     "chips": ("chips", "compat", "errors"),
-    "privacy": ("privacy", "report.schema", "sealed", "compat", "errors", "RELEASED"),
+    "privacy": ("privacy", "report.schema", "hmac_drbg", "sealed", "compat", "errors", "RELEASED"),
     "report": ("report", "compat"),
-    "link": ("link", "chips.lora", "chips.sx126x", "chips.sx127x", "compat", "errors", "secrets", "sealed"),
+    # Of power only the battery's level, which a network server asks for.
+    "link": (
+        *("link", "chips.lora", "chips.sx126x", "chips.sx127x", "compat", "errors", "secrets", "sealed"),
+        *("steps", "power"),
+    ),
+    "power": (),
+    "steps": (),
+    "past": ("report.markers", "sealed"),
+    "hmac_drbg": (),
+    "dimmer": ("compat",),
     "outbox": ("compat", "errors"),
     "post": ("link", "errors"),
     "app": _ANYTHING,
@@ -43,6 +52,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "clock": ("RELEASED", "compat"),
     "switch": (),
     "rescue": ("errors", "compat"),
+    "facts": ("app", "settings", "errors", "link.lorawan", "outbox"),
     "selftest": ("sense", "sensors", "power", "secrets", "settings", "errors"),
     "main": _ANYTHING,
 }
@@ -51,7 +61,7 @@ _NEVER = {"random", "urandom", "logging"}
 _COMPUTED = {("sense/__init__.py", "load")}
 _LOADED = ("chips.", "sense.")
 # What a host starts at the prompt, on the bench: it prints what it finds, and no wake knows it.
-_BENCH = {"sense.probe": (), "selftest": ("sense.probe",)}
+_BENCH = {"sense.probe": (), "selftest": ("sense.probe",), "facts": ()}
 
 # What only some may do, by the name that is called or used: {name: {(file, function)}}.
 ONLY = {
@@ -70,6 +80,7 @@ ONLY = {
         ("post.py", "_put_off"),
         ("sense/probe.py", "say"),
         ("selftest.py", "_say"),
+        ("facts.py", "tell"),
         ("hardware.py", "host_is_waiting"),
         ("hardware.py", "stay"),
     },
@@ -91,8 +102,8 @@ _MAY_ENCODE = {
 # Names that a printed line may hold: errors of our own tree, whose texts are checked where they are raised.
 _PRINTED = {"fault", "problem", "reason", "failed", "seconds", "__version__"}
 _WRITERS = {"settings.py", "outbox.py", "rescue.py"}
-# Where app.py may hand a reading: to the gate, or to the question whether it is a fault.
-_TAKE_READINGS = {"pass_gate", "take", "isinstance"}
+# Where app.py may hand a reading: to the gate.
+_TAKE_READINGS = {"pass_gate", "add"}
 
 
 @dataclass(frozen=True)

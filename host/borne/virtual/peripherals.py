@@ -188,6 +188,14 @@ class Peripherals:
         self._drive(data[0], data[1], now_us)
         return b"", _PIN_US
 
+    def _pwm_set(self, data: bytes, now_us: int) -> tuple[bytes, int]:
+        number, frequency, duty = struct.unpack("<BIH", data)
+        self.pins.setdefault(number, _Pin())
+        follower = self._wiring.pwm.get(number)
+        if follower is not None:
+            follower(frequency, duty / 65535, now_us)
+        return b"", _PIN_US
+
     def _pin_irq(self, data: bytes, now_us: int) -> tuple[bytes, int]:
         self.pins.setdefault(data[0], _Pin()).trigger = data[1]
         return b"", _PIN_US
@@ -426,6 +434,7 @@ _CALLS: dict[int, _Call] = {
     ops.PIN_GET: Peripherals._pin_get,
     ops.PIN_SET: Peripherals._pin_set,
     ops.PIN_IRQ: Peripherals._pin_irq,
+    ops.PWM_SET: Peripherals._pwm_set,
     ops.I2C_OPEN: Peripherals._i2c_open,
     ops.I2C_TRANSFER: Peripherals._i2c_transfer,
     ops.I2C_SCAN: Peripherals._i2c_scan,

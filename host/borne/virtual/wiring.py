@@ -33,7 +33,8 @@ class Wiring:
 
     `spi`: chips with their chip-select pin, {number: {pin: chip}}; the one whose pin is low answers.
     `adc`: volts at a pin as a function of seconds since 1970.
-    `outputs`: what follows a pin that the board drives, called with the level and the time in microseconds.
+    `outputs`: what follows a pin that the board drives, called with the level and the time in microseconds; `pwm` with
+    the frequency in Hz, the duty from 0 to 1, and the time.
     """
 
     i2c: Mapping[int | tuple[int, int], Sequence[I2cChip]] = field(default_factory=dict)
@@ -42,3 +43,4 @@ class Wiring:
     adc: Mapping[int, Callable[[float], float]] = field(default_factory=dict)
     spi: Mapping[int, Mapping[int, SpiChip]] = field(default_factory=dict)
     outputs: Mapping[int, Callable[[int, int], None]] = field(default_factory=dict)
+    pwm: Mapping[int, Callable[[int, float, int], None]] = field(default_factory=dict)

@@ -6,6 +6,7 @@ from silicon.pir import Pir
 KINDS = {
     "zone": ("parking", {"bays": 4}),
     "bay": ("parking", {"bays": 2, "profile": "bay"}),
+    "day": ("parking", {"bays": 2, "profile": "day"}),
     "light": ("light", {}),
     "fill": ("fill", {"depth_mm": 1200, "offset_mm": 100}),
 }

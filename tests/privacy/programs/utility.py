@@ -41,7 +41,7 @@ def main(tell, kind, profile, top, low, draws, seed):
 
 
 def noised(gate, row, drbg, true, top):
-    gate._noise = Sampler(drbg.generate).laplace(row.sensitivity, row.epsilon)
+    gate._noise = [Sampler(drbg.generate).laplace(row.sensitivity, row.epsilon)]
     return gate._noised(true, top)
 
 

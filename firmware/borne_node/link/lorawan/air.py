@@ -11,6 +11,7 @@ from borne_node.errors import LinkDown
 _READY_MS = const(20)  # before a window: time to set the radio up
 _GRACE_MS = const(1000)  # over the computed end of a frame until the radio is taken as dead
 _POLL_MS = const(1)
+_BUSY_S = const(8)
 _NEEDED = const(6)  # symbols: what an SX127x or SX126x needs to detect a preamble, with one to spare
 _MOST = const(248)  # symbols: the most that an SX126x can be told (datasheet Rev. 2.1, 13.4.9)
 # The end of the uplink is seen by polling once a millisecond, and ticks are whole ones.
@@ -48,29 +49,22 @@ class Air:
         def allowed(frequency):
             wait = self._duty.wait(self._plan.band(frequency), airtime)
             waits.append(wait)
-            return wait == 0 and self._clear(frequency, rate)
+            return wait == 0 and (not self._plan.listen or self._clear(frequency, *self._plan.rate(rate)))
 
         index = channels.pick(rate, self._entropy, allowed)
         if index is None:
             wait = min(waits) if waits else 0
-            reason = "airtime is used up" if wait else "every channel is busy"
-            raise NotBefore(reason, self._clock.now() + max(wait, 1))
+            if wait:
+                raise NotBefore("airtime is used up", self._clock.now() + wait)
+            # Who waited for the same frame to end must not speak together after it.
+            raise NotBefore("every channel is busy", self._clock.now() + 1 + self.random(_BUSY_S))
         return index
 
-    def _clear(self, frequency, rate):
-        """Listen before talk, where the region wants it."""
-        if not self._plan.listen:
-            return True
-        limit, duration = self._plan.listen
-        radio = self._radio
-        radio.configure(frequency, *self._plan.rate(rate))
-        radio.start_receive(0)
-        loudest = -200
-        for _ in range(duration):
-            self._clock.sleep_ms(1)
-            loudest = max(loudest, radio.noise())
-        radio.standby()
-        return loudest < limit
+    def _clear(self, frequency, sf, bandwidth):
+        # Loaded only where the region wants it.
+        from borne_node.link.lorawan.listen import clear
+
+        return clear(self._radio, self._clock, frequency, sf, bandwidth, *self._plan.listen)
 
     def _power(self, channels, frequency, eirp):
         eirp = min(eirp, self._plan.bands[self._plan.band(frequency)][3])

@@ -7,7 +7,6 @@ from borne_node.compat import const
 _DYNAMIC = const(16)  # RP002-1.0.4: at most 16 channels in a dynamic plan
 _FIXED = const(72)
 _NARROW = const(64)  # channels of 125 kHz in a fixed plan
-_ALL_NARROW = (1 << 64) - 1
 _RECORD = "<BIBI"  # index, uplink Hz, data rates, downlink Hz
 _RECORD_SIZE = const(10)
 
@@ -16,7 +15,7 @@ class Channels:
     """`mask` has one bit a channel; `used` the channels taken since all of them were."""
 
     def __init__(self, plan):
-        self._plan = plan
+        self.plan = plan
         self.count = _FIXED if plan.fixed else _DYNAMIC
         self.reset()
 
@@ -29,18 +28,18 @@ class Channels:
 
     def defaults(self):
         """The mask of the region's default channels."""
-        return (1 << (_FIXED if self._plan.fixed else len(self._plan.channels))) - 1
+        return (1 << (_FIXED if self.plan.fixed else len(self.plan.channels))) - 1
 
     def get(self, index):
         """(Hz, lowest, highest data rate), or None where no such channel is defined."""
-        if self._plan.fixed:
-            for first, step, count, low, high in self._plan.fixed:
+        if self.plan.fixed:
+            for first, step, count, low, high in self.plan.fixed:
                 if index < count:
                     return first + index * step, low, high
                 index -= count
             return None
-        if index < len(self._plan.channels):
-            return self._plan.channels[index]
+        if index < len(self.plan.channels):
+            return self.plan.channels[index]
         return self._added.get(index)
 
     def defined(self):
@@ -53,13 +52,13 @@ class Channels:
 
     def down_hz(self, index):
         """Where RX1 listens after an uplink on this channel."""
-        if self._plan.fixed:
-            first, step, count = self._plan.down
+        if self.plan.fixed:
+            first, step, count = self.plan.down
             return first + index % count * step
         return self._down.get(index) or self.get(index)[0]
 
     def is_default(self, index):
-        return bool(self._plan.fixed) or index < len(self._plan.channels)
+        return bool(self.plan.fixed) or index < len(self.plan.channels)
 
     def define(self, index, frequency, low, high):
         """Set one channel and enable it; `frequency` 0 takes it away. The caller has checked all of them."""
@@ -85,60 +84,28 @@ class Channels:
         return low <= rate <= high
 
     def pick(self, rate, entropy, allowed):
-        """A random enabled channel for `rate` that `allowed(Hz)` accepts, or None.
+        """A random enabled channel for `rate` that `allowed(Hz)` accepts, or None; `allowed` is asked one by one.
 
         Each is taken once before any is taken again (RP002-1.0.4, default settings). `entropy(n)`: n random bytes.
         """
-        open_now = [
-            i for i in range(self.count) if self._fits(i, self.mask, rate) and allowed(self.get(i)[0])
-        ]
-        if not open_now:
-            return None
-        fresh = [i for i in open_now if not self.used >> i & 1]
-        if not fresh:
-            for index in open_now:
-                self.used &= ~(1 << index)
-            fresh = open_now
-        # 16 bits over at most 72 channels: no channel is preferred by more than 1 in 900.
-        index = fresh[int.from_bytes(entropy(2), "little") % len(fresh)]
-        self.used |= 1 << index
-        return index
-
-    def masked(self, mask, control, bits):
-        """`mask` after one ChMaskCntl and ChMask, or None where it is to be refused (RP002-1.0.4)."""
-        if not self._plan.fixed:
-            new = bits if control == 0 else self.defined() if control == 6 else None
-        elif control <= 3:
-            new = mask & ~(0xFFFF << 16 * control) | bits << 16 * control
-        elif control == 4:
-            new = mask & _ALL_NARROW | (bits & 0xFF) << _NARROW
-        elif control == 5:
-            new = (bits & 0xFF) << _NARROW
-            for block in range(8):
-                if bits >> block & 1:
-                    new |= 0xFF << 8 * block
-        else:
-            new = (_ALL_NARROW if control == 6 else 0) | (bits & 0xFF) << _NARROW
-        if new is None or new & ~self.defined():
-            return None
-        return new
+        left = [index for index in range(self.count) if self._fits(index, self.mask, rate)]
+        while left:
+            fresh = [index for index in left if not self.used >> index & 1]
+            if not fresh:
+                for index in left:
+                    self.used &= ~(1 << index)
+                fresh = left
+            # 16 bits over at most 72 channels: no channel is preferred by more than 1 in 900.
+            index = fresh[int.from_bytes(entropy(2), "little") % len(fresh)]
+            if allowed(self.get(index)[0]):
+                self.used |= 1 << index
+                return index
+            left.remove(index)
+        return None
 
     def narrow(self, mask):
         """How many channels of 125 kHz `mask` has in a fixed plan."""
         return sum(mask >> index & 1 for index in range(_NARROW))
-
-    def add_list(self, raw):
-        """The CFList of a join accept (RP002-1.0.4); a type that this plan lacks is left alone."""
-        if self._plan.fixed:
-            if raw[15] == 1:
-                self.mask = int.from_bytes(raw[:9], "little") & ((1 << _FIXED) - 1) or self.mask
-            return
-        if raw[15]:
-            return
-        for place in range(5):
-            frequency = int.from_bytes(raw[3 * place : 3 * place + 3], "little") * 100
-            if frequency and self._plan.band(frequency) is not None:
-                self.define(len(self._plan.channels) + place, frequency, 0, 5)
 
     def pack(self):
         parts = [self.mask.to_bytes(9, "little")]

@@ -58,8 +58,8 @@ class Ledger:
 class DutyCycle:
     """The account over all sub-bands of `bands` (rows of a Plan). `fair_use_s`: seconds a day, 0 for no such limit.
 
-    `state` is what `state()` gave before a deep sleep. Without it the last hour is unknown, and half of what each
-    sub-band may send is taken as sent.
+    `day` is the Ledger of fair use, in hundredths of a second. `state` is what `state()` gave before a deep sleep:
+    without it the last hour is unknown, and half of what each sub-band may send is taken as sent.
     """
 
     def __init__(self, bands, clock, fair_use_s=0, state=None):
@@ -67,7 +67,7 @@ class DutyCycle:
         self._shares = [one_in for _, _, one_in, _ in bands]
         self._fair_use = fair_use_s * _UNITS_S
         self._hours = [Ledger(_HOUR_SLOT, _HOUR_SLOTS) for _ in bands]
-        self._day = Ledger(_DAY_SLOT, _DAY_SLOTS)
+        self.day = Ledger(_DAY_SLOT, _DAY_SLOTS)
         self._rest_until = 0
         self._ticks = clock.ticks_ms()
         # Far from zero, so that slot numbers are never negative.
@@ -85,7 +85,7 @@ class DutyCycle:
         if self._shares[band] > 1:
             wait = max(wait, self._hours[band].wait(units, _HOUR * _UNITS_S // self._shares[band], at))
         if self._fair_use:
-            wait = max(wait, self._day.wait(units, self._fair_use, at))
+            wait = max(wait, self.day.wait(units, self._fair_use, at))
         return wait
 
     def spend(self, band, airtime_us, aggregate):
@@ -94,15 +94,10 @@ class DutyCycle:
         # By its end, so that no part of a frame leaves the window before it should.
         end = self._at() + airtime_us // 1_000_000 + 1
         self._hours[band].spend(units, end)
-        self._day.spend(units, end)
+        self.day.spend(units, end)
         if aggregate:
             # TS001-1.0.4, DutyCycleReq: at most 1 / 2^n of the time over all channels.
             self._rest_until = end + (airtime_us * ((1 << aggregate) - 1) + 999_999) // 1_000_000
-
-    def spent_today_ms(self):
-        """Airtime of the last 24 hours, in ms."""
-        self._day.spend(0, self._at())
-        return sum(self._day.counts) * _UNIT_US // 1000
 
     def _at(self):
         # Own seconds, driven by the ticks: setting the clock must neither free nor freeze the account.
@@ -117,7 +112,7 @@ class DutyCycle:
         return head + b"".join(bytes(one.counts) + struct.pack("<I", one._newest) for one in self._ledgers())
 
     def _ledgers(self):
-        return self._hours + [self._day]
+        return self._hours + [self.day]
 
     def _restore(self, state):
         head = struct.calcsize(_STATE)

@@ -1,14 +1,18 @@
 """Over-the-air activation (TS001-1.0.4, chapter 6), and its back-off (chapter 7)."""
 
+import struct
+
 from borne_node.chips.lora import airtime_us
 from borne_node.compat import const
-from borne_node.errors import LinkRefused
-from borne_node.link.lorawan import frames
+from borne_node.errors import LinkRefused, StorageError
+from borne_node.link.lorawan import join_frames, masks
 from borne_node.link.lorawan.air import NotBefore
 from borne_node.link.lorawan.channels import Channels
 from borne_node.link.lorawan.crypto import session_keys
 
 _REQUEST = const(23)  # bytes
+_NONCE = "lw_nonce"  # in NVS: the next DevNonce
+_LAST_NONCE = const(0xFFFF)
 _DELAY_MS = const(5000)  # RP002-1.0.4, default settings: JOIN_ACCEPT_DELAY1; the second window is 1 s later
 # Seconds between join requests, each +-20 %; the last one stays.
 _BACK_OFF = (10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600)
@@ -43,15 +47,15 @@ class Joins:
         """One join request and its windows; True when `session` was started anew. `keep()` as in Air.transmit."""
         channels, rate = self._channels()
         index = self._air.choose(channels, rate, _REQUEST)
-        nonce = session.next_nonce()
+        nonce = _next_nonce(session.store, session.owner)
         if nonce is None:
             raise LinkRefused("all 65536 DevNonces are used up: give the node a new JoinEUI or AppKey")
         self._back_off(rate)
-        frame = frames.join_request(root, join_eui, dev_eui, nonce)
+        frame = join_frames.join_request(root, join_eui, dev_eui, nonce)
         ended = self._air.transmit(channels, index, rate, frame, self._plan.max_eirp, 0, keep)
 
         def take(packet, _):
-            accept = frames.join_accept(root, packet.payload)
+            accept = join_frames.join_accept(root, packet.payload)
             return accept if accept and self._acceptable(accept, session) else None
 
         rx1 = channels.down_hz(index), self._plan.rx1_rate(rate, 0, False)
@@ -67,7 +71,7 @@ class Joins:
         if self._plan.fixed:
             # Eight blocks in turn, each with its 500 kHz channel, for most networks listen to one block only.
             rate = rates[self.attempts % 2]
-            channels.mask = channels.masked(0, 5, 1 << (self.attempts // 2 % 8))
+            channels.mask = masks.masked(channels, 0, 5, 1 << (self.attempts // 2 % 8))
         else:
             rate = rates[self.attempts // 2 % len(rates)]
         return channels, rate
@@ -99,6 +103,25 @@ def _begin(session, accept, rate, keys):
     session.rx2_rate = accept.settings & 15
     session.rx_delay = accept.delay or 1
     if accept.channels:
-        session.channels.add_list(accept.channels)
+        masks.add_list(session.channels, accept.channels)
     session.start(accept.address, *keys)
     session.save()
+
+
+def _next_nonce(store, owner):
+    """A DevNonce that was never used, made sure of by the flash; None when all are used up.
+
+    `owner` stands for JoinEUI and AppKey: with new ones a counter at its end starts over.
+    """
+    raw = store.read(_NONCE)
+    if raw and len(raw) != 8:
+        # Starting over would use DevNonces again, which networks refuse for ever.
+        raise StorageError("the DevNonce counter is unreadable")
+    nonce, whose = struct.unpack("<II", raw) if raw else (0, owner)
+    if nonce > _LAST_NONCE:
+        if whose == owner:
+            return None
+        nonce = 0
+    store.write(_NONCE, struct.pack("<II", nonce + 1, owner))
+    store.commit()
+    return nonce

@@ -74,7 +74,7 @@ class LoraWanLink:
             # The old session goes on if nobody answers: silence may be the radio's and not the server's fault.
             try:
                 self._join()
-            except NotBefore:
+            except (NotBefore, LinkRefused, StorageError):
                 pass
 
     def _join(self):

@@ -2,6 +2,7 @@
 
 from borne_node.compat import const
 from borne_node.link.lorawan import commands as mac
+from borne_node.link.lorawan.masks import masked
 
 _KEEP = const(15)  # LinkADRReq: data rate or power stays as it is
 # Repeated in every uplink until a downlink shows that the network has them: RXParamSetupAns, RXTimingSetupAns,
@@ -78,7 +79,7 @@ class Requests:
         session = self._session
         mask = session.channels.mask
         for _, _, bits, _, control, _ in block:
-            mask = session.channels.masked(mask, control, bits) if mask is not None else None
+            mask = masked(session.channels, mask, control, bits) if mask is not None else None
         power, rate, _, transmissions, _, _ = block[-1]
         rate = session.rate if rate == _KEEP else rate
         power = session.power if power == _KEEP else power

@@ -12,20 +12,18 @@ import binascii
 import struct
 
 from borne_node.compat import const
-from borne_node.errors import StorageError
 from borne_node.link.lorawan.channels import Channels
 
 _VERSION = const(1)
 _LAYOUT = "<BIIIBBBBBBIBBB16s16s"
 _SIZE = const(58)  # of _LAYOUT
 _COUNTS = "<III"
-NONCE = "lw_nonce"
 SESSION = "lw_session"
 COUNTS = "lw_count"
 VOLATILE = "lorawan"
 
+_LAST_COUNT = const(0xFFFFFFFF)
 BLOCK = const(64)  # FCntUp are reserved by as many, so that flash is written once in as many uplinks
-_LAST_NONCE = const(0xFFFF)
 
 
 class Session:
@@ -36,8 +34,8 @@ class Session:
 
     def __init__(self, plan, store, owner, rate):
         self.plan = plan
-        self._store = store
-        self._owner = owner
+        self.store = store
+        self.owner = owner
         self._rate = rate
         self.channels = Channels(plan)
         self.address = None
@@ -68,25 +66,12 @@ class Session:
         self.keys = bytes(network) + bytes(application)
         self.tag = binascii.crc32(self.keys + struct.pack("<I", address)) & 0xFFFFFFFF
 
-    def next_nonce(self):
-        """A DevNonce that was never used, made sure of by the flash; None when all are used up."""
-        raw = self._store.read(NONCE)
-        if raw and len(raw) != 4:
-            # Starting over would use DevNonces again, which networks refuse for ever.
-            raise StorageError("the DevNonce counter is unreadable")
-        nonce = struct.unpack("<I", raw)[0] if raw else 0
-        if nonce > _LAST_NONCE:
-            return None
-        self._store.write(NONCE, struct.pack("<I", nonce + 1))
-        self._store.commit()
-        return nonce
-
     def save(self):
         dwell = self.up_dwell | self.down_dwell << 1
         raw = struct.pack(
             _LAYOUT,
             _VERSION,
-            self._owner,
+            self.owner,
             self.address,
             self.join_nonce & 0xFFFFFFFF,
             self.rate,
@@ -103,18 +88,18 @@ class Session:
             self.keys[16:],
         )
         raw += self.channels.pack()
-        self._store.write(SESSION, raw + struct.pack("<I", binascii.crc32(raw) & 0xFFFFFFFF))
-        self._store.commit()
+        self.store.write(SESSION, raw + struct.pack("<I", binascii.crc32(raw) & 0xFFFFFFFF))
+        self.store.commit()
 
     def load(self):
         """Whether the store holds a session of this owner; its counters stand at what may have been used."""
-        raw = self._store.read(SESSION)
+        raw = self.store.read(SESSION)
         if not raw or len(raw) < _SIZE + 13 or raw[0] != _VERSION:
             return False
         if struct.unpack("<I", raw[-4:])[0] != binascii.crc32(raw[:-4]) & 0xFFFFFFFF:
             return False
         fields = struct.unpack(_LAYOUT, raw[:_SIZE])
-        if fields[1] != self._owner:
+        if fields[1] != self.owner:
             return False
         self.start(fields[2], fields[14], fields[15])
         self.join_nonce = fields[3] if fields[3] != 0xFFFFFFFF else -1
@@ -125,11 +110,13 @@ class Session:
         self.up_dwell, self.down_dwell = bool(fields[13] & 1), bool(fields[13] & 2)
         self.channels.unpack(raw[_SIZE:-4])
         self.load_counts()
-        return True
+        if self.up >= _LAST_COUNT:
+            self.address = None
+        return self.address is not None
 
     def load_counts(self):
         """Take up the counters of this session: at the end of the block that was reserved."""
-        raw = self._store.read(COUNTS)
+        raw = self.store.read(COUNTS)
         self.up = self.reserved = 0
         self.down = None
         if raw:
@@ -141,15 +128,15 @@ class Session:
     def save_counts(self, reserved):
         """Reserve FCntUp below `reserved`, and remember FCntDown."""
         down = 0 if self.down is None else self.down + 1
-        self._store.write(COUNTS, struct.pack(_COUNTS, self.tag, reserved, down & 0xFFFFFFFF))
-        self._store.commit()
+        self.store.write(COUNTS, struct.pack(_COUNTS, self.tag, reserved, down & 0xFFFFFFFF))
+        self.store.commit()
         self.reserved = reserved
 
     def take_count(self):
         """The next FCntUp, reserved on flash before it is given out; None at the end of all 32 bits."""
-        if self.up >= 0xFFFFFFFF:
+        if self.up >= _LAST_COUNT:
             return None
         if self.up >= self.reserved:
-            self.save_counts(min(self.up + BLOCK, 0xFFFFFFFF))
+            self.save_counts(min(self.up + BLOCK, _LAST_COUNT))
         self.up += 1
         return self.up - 1

@@ -17,14 +17,14 @@ _PARTS = 2
 SEND_THEN_DEBIT = (
     Patch(
         "privacy/gate.py",
-        "        if not self._ledger.pay(start, self._row.epsilon, self._policy):\n            return ()\n",
-        "",
+        "        return (_released(frame),) if self._ledger.pay(start, self._row.epsilon, self._policy) else ()\n",
+        "        self._last = frame\n        return (_released(frame),)\n",
     ),
     Patch(
         "privacy/gate.py",
         "        if self._next_drawn or not self._drbg.ready:\n",
-        "        if self._kept:\n"
-        "            port, window = self._kept[0][:2]\n"
+        "        if self._last != [0]:\n"
+        "            port, window = self._last[:2]\n"
         "            self._ledger.pay(window * schema.row(port)[1], self._row.epsilon, self._policy)\n"
         "        if self._next_drawn or not self._drbg.ready:\n",
     ),

@@ -19,8 +19,8 @@ UNDESCRIBED_FIELD = (
     ),
     Patch(
         "privacy/gate.py",
-        "sum(read >= self._row.need for read in self._sums[8:])]",
-        "sum(read >= self._row.need for read in self._sums[8:]), self._sums[0]]",
+        "sum(read >= self._row.need for read in self._counts[8:])]",
+        "sum(read >= self._row.need for read in self._counts[8:]), self._counts[0]]",
     ),
 )
 

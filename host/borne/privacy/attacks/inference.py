@@ -50,10 +50,10 @@ PAIRS = (
 
 DOUBLE_SENSITIVITY = Patch(
     "privacy/gate.py",
-    "taken = sum(2 * ones > slots for ones in self._sums[:8])",
-    "taken = 2 * sum(2 * ones > slots for ones in self._sums[:8])",
+    "taken = sum(2 * ones > slots for ones in self._counts[:8])",
+    "taken = 2 * sum(2 * ones > slots for ones in self._counts[:8])",
 )
-NO_NOISE = Patch("privacy/gate.py", "min(count, top) + self._noise", "min(count, top)")
+NO_NOISE = Patch("privacy/gate.py", "min(count, top) + self._noise[n]", "min(count, top)")
 
 Histogram = dict[int, int]
 

@@ -22,13 +22,13 @@ FIXED_SALT = (
     ),
     Patch(
         "privacy/gate.py",
-        "self._sums[8 + bay] += occupied is not None\n",
-        "self._sums[8 + bay] += occupied is not None\n                self._sums[15] = reading.confidence[0]\n",
+        "self._counts[8 + bay] += occupied is not None\n",
+        "self._counts[8 + bay] += occupied is not None\n            self._counts[15] = reading.confidence[0]\n",
     ),
     Patch(
         "privacy/gate.py",
-        "sum(read >= self._row.need for read in self._sums[8:])]",
-        "self._sums[15]]",
+        "sum(read >= self._row.need for read in self._counts[8:])]",
+        "self._counts[15]]",
     ),
 )
 

@@ -9,7 +9,7 @@ from typing import Any
 from borne.privacy.attacks.finding import Finding, Plot, Series
 from borne.privacy.attacks.laboratory import Laboratory, Patch
 
-PROFILES = ("zone", "bay", "light", "fill")
+PROFILES = ("zone", "bay", "day", "light", "fill")
 _SEED = 7
 # Parking wakes every five minutes: a fourth of the time gives more messages than the others have.
 _FASTER = 4
@@ -17,7 +17,7 @@ _FASTER = 4
 EVENT_DRIVEN = Patch(
     "privacy/gate.py",
     "self._pending = [self._end + self._jitter, self._start, frame]",
-    "changed = not self._kept or self._kept[0][2:] != frame[2:]\n"
+    "changed = any(one not in (0, None) for one in frame[2:])\n"
     "        self._pending = [self._end + (0 if changed else self._jitter), self._start, frame]",
 )
 

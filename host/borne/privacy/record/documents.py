@@ -153,7 +153,8 @@ def _often(row: Any, say: Words) -> str:
     if row.port == schema.LIVE:
         return say("at_change")
     text = say("every").format(window=say.duration(row.window_s))
-    return text + (say("every_night") if row.night_s else "")
+    text += say("every_night") if row.night_s else ""
+    return text + (say("alarms") if row.port == schema.FILL else "")
 
 
 def _dpia(fleet: Fleet, say: Words) -> Iterator[Block]:
@@ -235,6 +236,9 @@ def _composition(row: Any, say: Words) -> str:
         return say("uncomposed")
     if row.unit == "passage":
         return say("composed_passage").format(count=_PASSAGES, total=_fraction(row.epsilon, _PASSAGES))
+    if row.unit == "quarter-hour":
+        count, stay = _STAY_H * 4, say("composed_stay")
+        return stay.format(hours=_STAY_H, count=count, total=_fraction(row.epsilon, count))
     count = _STAY_H * 3600 // row.window_s
     total = _fraction(row.epsilon, count)
     return say("composed").format(unit=say.unit(row.unit), hours=_STAY_H, count=count, total=total)
@@ -249,6 +253,8 @@ def _retention_grid(fleet: Fleet, say: Words) -> Grid:
 def _dictionary_grid(fleet: Fleet, say: Words) -> Grid:
     """Every bit of every frame that nodes of this fleet send or take."""
     ports = {row.port for row in fleet.rows} | {schema.HEALTH, schema.FAULT, schema.SETTINGS, schema.COMMAND}
+    if schema.FILL in ports:
+        ports.add(schema.ALARM)
     head = ("port", "bits", "field", "meaning", "unit", "codes", "class", "mechanism", "epsilon")
     rows: list[tuple[str, ...]] = []
     for port in sorted(ports):

@@ -14,7 +14,7 @@ import socket
 import struct
 import threading
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
@@ -26,7 +26,6 @@ from pamoja._native import (  # type: ignore[attr-defined]  # PamojaError is not
     GatewayPacket,
     GatewayRxpk,
     GatewayTxpk,
-    LoraLink,
     LorawanRxData,
     PamojaError,
     gateway_acknowledgment,
@@ -37,16 +36,17 @@ from pamoja._native import (  # type: ignore[attr-defined]  # PamojaError is not
 
 from borne import radio
 from borne.virtual.air.adr import Adaption
+from borne.virtual.air.answering import Answering
 from borne.virtual.air.session import Session, accepted
 
 _NET_ID = 0x13
 # What pamoja calls a region, where it is another name.
-_REGIONS = {"AS923-1": "AS923"}
+_REGIONS = {"AS923-1": "AS923", "AS923-1-JP": "AS923"}
 _JOIN_REQUEST, _UNCONFIRMED, _CONFIRMED = 0, 2, 4  # MType, TS001-1.0.4, table 2
-_LINK_CHECK, _LINK_ADR, _DEVICE_TIME = 0x02, 0x03, 0x0D
+_LINK_CHECK, _LINK_ADR, _DEV_STATUS, _NEW_CHANNEL, _DEVICE_TIME = 0x02, 0x03, 0x06, 0x07, 0x0D
+_FOPTS = 15
 _UP_LENGTHS = {0x02: 0, 0x03: 1, 0x04: 0, 0x05: 1, 0x06: 2, 0x07: 1, 0x08: 0, 0x09: 0, 0x0A: 1, 0x0D: 0}
 _NEEDED_DB = {6: -5.0, 7: -7.5, 8: -10.0, 9: -12.5, 10: -15.0, 11: -17.5, 12: -20.0}
-_TICKS = 1 << 32
 # Copies of one frame from several gateways arrive together; a retransmission comes a second later at the soonest.
 _COPIES_MS = 500
 _STOP = b"stop"
@@ -72,7 +72,9 @@ class Uplink:
 
 @dataclass
 class Device:
-    """`margins`: what the last uplinks had above what the demodulator needs; `refused`: frames, by reason."""
+    """`channels`: frequencies beyond the region's own that it has agreed to; `status` its last DevStatusAns: battery
+    (0 fed from outside, 1 to 254, 255 unknown) and margin in dB.
+    """
 
     dev_eui: bytes
     join_eui: bytes
@@ -82,6 +84,8 @@ class Device:
     sessions: dict[int, Session] = field(default_factory=dict)
     waiting: deque[tuple[int, bytes, bool]] = field(default_factory=deque)
     asked: tuple[int, int] | None = None
+    channels: list[int] = field(default_factory=list)
+    status: tuple[int, int] | None = None
     joins: int = 0
     downlinks: int = 0
 
@@ -89,16 +93,29 @@ class Device:
 class NetworkServer:
     """On a UDP port of the loopback for the length of a `with` block; `.address` is where gateways send.
 
-    `uplinks` fills with what devices say on ports above 0; whoever reads it takes from its left.
+    `uplinks` fills with what devices say on ports above 0; whoever reads it takes from its left. `channels`: Hz of what
+    each device is told to use beside the region's own. Each `rx2_every`-th answer goes into the second window.
+    `status_every`: uplinks between two questions for battery and margin; 0 for none.
     """
 
-    def __init__(self, region: str = "EU868", *, adr: bool = True) -> None:
+    def __init__(
+        self,
+        region: str = "EU868",
+        *,
+        adr: bool = True,
+        channels: Sequence[int] = (),
+        rx2_every: int = 0,
+        status_every: int = 0,
+    ) -> None:
         self.plan = radio.plan(region)
         self.uplinks: deque[Uplink] = deque()
         self.refused: Counter[str] = Counter()
         self.devices: dict[bytes, Device] = {}
         self.errors: list[BaseException] = []
         self._adr = adr
+        self._channels = tuple(channels)
+        self._status_every = status_every
+        self._answering = Answering(self.plan, rx2_every)
         self._network = GatewayNetwork(ChannelPlan.for_region(_REGIONS.get(region, region)), _NET_ID)
         self._recent: dict[bytes, tuple[int, GatewayRxpk]] = {}
         self._ways: dict[str, tuple[str, int]] = {}
@@ -212,7 +229,8 @@ class NetworkServer:
         device.asked = None
         device.adaption.power = 0
         device.adaption.snrs.clear()
-        return self._transmit(heard, accept.payload, accept.timestamp_us or 0)
+        device.channels.clear()
+        return self._answering.to(heard, accept.payload, accept.timestamp_us or 0)
 
     # -- data -----------------------------------------------------------------------------------------------------
 
@@ -264,6 +282,12 @@ class NetworkServer:
         if device.asked and 0x07 in (values[0] for command, values in commands(data) if command == _LINK_ADR):
             device.adaption.answered(device.asked)
         device.asked = None
+        for command, values in commands(data):
+            if command == _NEW_CHANNEL and values[0] & 3 == 3 and len(device.channels) < len(self._channels):
+                device.channels.append(self._channels[len(device.channels)])
+            elif command == _DEV_STATUS:
+                margin = values[1] & 0x3F
+                device.status = values[0], margin - 64 if margin > 31 else margin
         device.adaption.heard(rate, link.spreading_factor, heard.snr_db or 0.0)
 
     def _answer(
@@ -279,7 +303,8 @@ class NetworkServer:
                 options += struct.pack("<BIB", _DEVICE_TIME, seconds, milliseconds * 256 // 1000)
         if data is not None:
             must = data.confirmed or data.adr_ack_req
-            options += self._adapt(device, data)
+            for more in (self._adapt(device, data), self._new_channel(device), self._ask_status(session)):
+                options += more if len(options) + len(more) <= _FOPTS else b""
         port, payload, confirmed = device.waiting.popleft() if device.waiting else (None, b"", False)
         if not (options or must or port is not None):
             return None
@@ -292,7 +317,7 @@ class NetworkServer:
             confirmed=confirmed,
         )
         device.downlinks += 1
-        return self._transmit(heard, raw, ((heard.timestamp_us or 0) + 1_000_000) % _TICKS)
+        return self._answering.to(heard, raw, (heard.timestamp_us or 0) + 1_000_000)
 
     def _adapt(self, device: Device, data: LorawanRxData) -> bytes:
         """LinkADRReq where the device should change."""
@@ -302,44 +327,27 @@ class NetworkServer:
         device.asked = wanted
         rate, power = wanted
         # All channels: those of a dynamic plan by its mask, a fixed plan by ChMaskCntl 6 with all of 500 kHz.
-        mask, control = (0xFF, 6) if self.plan.fixed else ((1 << len(self.plan.channels)) - 1, 0)
+        known = len(self.plan.channels) + len(device.channels)
+        mask, control = (0xFF, 6) if self.plan.fixed else ((1 << known) - 1, 0)
         return struct.pack("<BBHB", _LINK_ADR, rate << 4 | power, mask, control << 4 | 1)
+
+    def _new_channel(self, device: Device) -> bytes:
+        """NewChannelReq for the next one that the device does not have yet, DR0 to DR5."""
+        if len(device.channels) == len(self._channels):
+            return b""
+        index, frequency = (
+            len(self.plan.channels) + len(device.channels),
+            self._channels[len(device.channels)],
+        )
+        return struct.pack("<BBI", _NEW_CHANNEL, index, frequency // 100 | 0x50 << 24)
+
+    def _ask_status(self, session: Session) -> bytes:
+        due = self._status_every and (session.up or 0) % self._status_every == 0
+        return bytes((_DEV_STATUS,)) if due else b""
 
     def _margin(self, heard: GatewayRxpk) -> int:
         assert heard.link is not None
         return max(0, min(254, round((heard.snr_db or 0.0) - _NEEDED_DB[heard.link.spreading_factor])))
-
-    def _transmit(self, heard: GatewayRxpk, frame: bytes, at: int) -> GatewayTxpk:
-        """`frame` in the first window: the uplink's channel (or that of a fixed plan) and data rate."""
-        link = heard.link
-        assert link is not None
-        frequency, rate = (
-            heard.frequency_hz,
-            self.plan.rates.index((link.spreading_factor, link.bandwidth_hz)),
-        )
-        if self.plan.fixed:
-            frequency = self._fixed_down(frequency)
-        sf, bandwidth = self.plan.rate(self.plan.rx1_rate(rate, 0, False))
-        # RP002-1.0.4: a downlink has no CRC and an inverted polarity.
-        return GatewayTxpk(
-            frequency,
-            frame,
-            link=LoraLink(sf, bandwidth),
-            timestamp_us=at,
-            power_dbm=self.plan.max_eirp,
-            invert_polarity=True,
-            without_crc=True,
-        )
-
-    def _fixed_down(self, frequency: int) -> int:
-        index = 0
-        for first, step, count, _, _ in self.plan.fixed:
-            place, rest = divmod(frequency - first, step)
-            if not rest and 0 <= place < count:
-                down, width, channels = self.plan.down
-                return int(down + (index + place) % channels * width)
-            index += count
-        return frequency
 
 
 def commands(data: LorawanRxData) -> list[tuple[int, bytes]]:

@@ -327,6 +327,32 @@ class UART:
         return True
 
 
+class PWM:
+    """A duty of 0 to 65535; what is wired to the pin is told of each change."""
+
+    def __init__(self, pin, *, freq=5000, duty_u16=32768):
+        self._pin = _pin_number(pin)
+        self._freq = freq
+        self.duty_u16(duty_u16)
+
+    def duty_u16(self, value=None):
+        if value is None:
+            return self._duty
+        if not 0 <= value <= 65535:
+            raise ValueError("duty_u16 must be from 0 to 65535")
+        self._duty = value
+        _link.ask(_ops.PWM_SET, "<BIH", self._pin, self._freq, value)
+
+    def freq(self, value=None):
+        if value is None:
+            return self._freq
+        self._freq = value
+        self.duty_u16(self._duty)
+
+    def deinit(self):
+        self.duty_u16(0)
+
+
 class ADC:
     ATTN_0DB = 0
     ATTN_2_5DB = 1

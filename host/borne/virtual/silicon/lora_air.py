@@ -101,6 +101,18 @@ class Transceiver(Chip):
         if callable(self.on_air):
             self.on_air(packet)
 
+    def strength(self, now_us: int, frequency: int) -> int:
+        """dBm in a channel of 125 kHz: what is on the air there now, or else the noise."""
+        return max(
+            (
+                one.rssi
+                for one in self._heard
+                if one.start_us <= now_us < one.end_us
+                and abs(one.frequency - frequency) < (one.bandwidth + 125_000) // 2
+            ),
+            default=self.noise_dbm,
+        )
+
     def lock(self, receiver: Receiver) -> "tuple[int, Transmission] | None":
         """The first packet that `receiver` locks on, with the time."""
         found = None

@@ -182,7 +182,7 @@ class SX126x(Transceiver):
     def _x15(self, values: bytes, now_us: int) -> bytes:
         if self._state != _RX:
             self.misuse("the RSSI is measured while receiving (13.5.4)")
-        return bytes((-2 * self.noise_dbm & 0xFF,))
+        return bytes((-2 * self.strength(now_us, self.frequency()) & 0xFF,))
 
     # Modes
 

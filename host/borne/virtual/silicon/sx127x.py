@@ -106,7 +106,7 @@ class SX127x(Transceiver):
             self.registers[_FIFO_PTR] = (pointer + 1) & 0xFF
             return self._fifo[pointer]
         if address == _RSSI:
-            return max(0, self.noise_dbm + self._offset())
+            return max(0, self.strength(self._last_us, self.frequency()) + self._offset())
         if address == _IMAGE_CAL and not self._lora():
             return self._fsk[address] | (0x20 if self._last_us < self._calibrated_us else 0)
         return self._page(address)[address]

@@ -171,8 +171,9 @@ def _zone(tally: Tally) -> Iterator[Measure]:
     )
 
 
-def _bay(tally: Tally) -> Iterator[Measure]:
+def _shares(tally: Tally) -> Iterator[Measure]:
     asset = tally.asset
+    part = 100 * tally.row.step / tally.row.top
     assert isinstance(asset, ParkingRow)
     each = []
     for bay in range(asset.bays):
@@ -180,10 +181,10 @@ def _bay(tally: Tally) -> Iterator[Measure]:
         def share(start: int, end: int, value: Value, bay: int = bay) -> float:
             return 100 * asset.occupied_share(bay, start, end)
 
-        each.append(tally.measure(f"share_{bay + 1}", "points", share, "", 25))
+        each.append(tally.measure(f"share_{bay + 1}", "points", share, "", part))
     pairs = tuple(pair for one in each for pair in one.pairs)
     suppressed, unknown = sum(one.suppressed for one in each), sum(one.unknown for one in each)
-    yield Measure("share", "points", pairs, suppressed, unknown, "steps of a quarter give up to 12.5")
+    yield Measure("share", "points", pairs, suppressed, unknown, f"steps alone give up to {part / 2:g}")
 
 
 def _live(tally: Tally) -> Iterator[Measure]:
@@ -221,7 +222,8 @@ def _fill(tally: Tally) -> Iterator[Measure]:
 
 _MEASURES: dict[str, Callable[[Tally], Iterator[Measure]]] = {
     "zone": _zone,
-    "bay": _bay,
+    "bay": _shares,
+    "day": _shares,
     "live": _live,
     "light": _light,
     "fill": _fill,

@@ -104,6 +104,7 @@ class ParkingRow:
     name: str
     place: str
     bays: int = 8
+    demand: float = 1.0  # of the usual one: 0.1 is a quiet street
 
     kind = "parking"
 
@@ -125,7 +126,7 @@ class ParkingRow:
     def stays(self, bay: int, start: float, end: float) -> list[Stay]:
         """Every stay that touches [start, end), in order."""
         weeks = range(week_start(start, _SWEEP_HOUR), int(end) + 1, WEEK_S)
-        every = (stay for week in weeks for stay in _week(self.seed, self.name, bay, week))
+        every = (stay for week in weeks for stay in _week(self.seed, self.name, bay, week, self.demand))
         return [stay for stay in every if stay.leave > start and stay.arrive < end]
 
     def field(self, bay: int, t: float) -> Vector:
@@ -143,20 +144,20 @@ class ParkingRow:
         return x, y, z
 
     def _stay(self, bay: int, t: float) -> Stay | None:
-        week = _week(self.seed, self.name, bay, week_start(t, _SWEEP_HOUR))
+        week = _week(self.seed, self.name, bay, week_start(t, _SWEEP_HOUR), self.demand)
         at = bisect_right(week, t, key=lambda stay: stay.arrive) - 1
         return week[at] if at >= 0 and t < week[at].leave else None
 
 
 @lru_cache(maxsize=4096)
-def _week(seed: int, name: str, bay: int, monday: int) -> tuple[Stay, ...]:
+def _week(seed: int, name: str, bay: int, monday: int, demand: float) -> tuple[Stay, ...]:
     """The stays in one bay from one sweeping to the next."""
     rng = dice(seed, name, "bay", bay, monday)
     end = monday + WEEK_S - HOUR_S
     weekdays = by_hour(_DEMAND)
     stays: list[Stay] = []
     free = monday + HOUR_S
-    for t in arrivals(rng, lambda t: weekdays(t) * _quiet(t), max(_DEMAND), free, end):
+    for t in arrivals(rng, lambda t: weekdays(t) * _quiet(t) * demand, max(_DEMAND) * demand, free, end):
         leave = min(t + _length(rng, t), end)
         car = _car(rng)
         if t >= free and leave - t >= _SHORTEST_S:

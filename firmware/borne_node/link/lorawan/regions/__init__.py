@@ -1,5 +1,14 @@
 """Channel plans of RP002-1.0.4 as data, one module a family, so that a node loads its own only.
 
+Where a row comes from, by the titles of a band's own section, which are the same in all editions of RP002:
+rates, up_rates, powers, max_eirp   Data Rate and End-device Output Power Encoding
+sizes, dwell_sizes                  Maximum Payload Size
+rx1, rx2, dwell_floor, down         Receive Windows
+channels, fixed, join_rates         Channel Frequencies
+masks.py                            LinkADRReq Command; Join-Accept CFList
+bands, grid, dwell, few, listen     the law of the country, named where it is written
+What is common to all bands (delays, ADR_ACK_LIMIT, RETRANSMIT_TIMEOUT): Default Settings.
+
 Only LoRa data rates are listed: RP002-1.0.4 asks for DR0 to DR5 and leaves FSK and LR-FHSS optional. A rate
 that is not listed is refused in a LinkADRReq or RXParamSetupReq.
 """
@@ -13,6 +22,7 @@ _MODULES = {
     "US915": "us915",
     "AU915": "au915",
     "AS923-1": "as923",
+    "AS923-1-JP": "as923",
     "AS923-2": "as923",
     "AS923-3": "as923",
     "AS923-4": "as923",
@@ -50,7 +60,7 @@ class Plan:
     max_eirp   dBm
     dwell      uplink dwell time at start
     tx_param   whether TXParamSetupReq exists here
-    join_rates  data rates of join requests, tried in this order
+    join_rates data rates of join requests, tried in this order
     few        of a fixed plan: (fewest 125 kHz channels for full power, dBm EIRP below that)
     listen     None or (dBm, ms) of listen before talk
     """
