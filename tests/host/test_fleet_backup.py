@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import re
 import subprocess
 import sys
 import tarfile
+import zlib
 
 import pytest
 from real_postgres import KINDS, database
@@ -131,13 +133,20 @@ def test_damage_is_found_wherever_it_is(tmp_path, keys):
     for at_byte in range(0, len(good), 7):
         bad = bytearray(good)
         bad[at_byte] ^= 0x10
-        # Two bytes of gzip's header say the system and the flags of the packer, and nothing of the content.
-        if at_byte >= 10:
+        if not _says_the_same(bytes(bad), good):
             with pytest.raises(RegistryError, match=r"^backup: "):
                 room.verify(bytes(bad))
     for size in (0, 10, len(good) // 2, len(good) - 1):
         with pytest.raises(RegistryError, match=r"^backup: "):
             room.verify(good[:size])
+
+
+def _says_the_same(one, other):
+    """gzip's header says which system packed it, and its last block ends within a byte: bits that mean nothing."""
+    try:
+        return gzip.decompress(one) == gzip.decompress(other)
+    except (OSError, EOFError, zlib.error):
+        return False
 
 
 def repacked(path, change):

@@ -13,8 +13,9 @@ from real_postgres import KINDS, database
 
 from borne.errors import RegistryError
 from borne.fleet.model import Asset
-from borne.fleet.registry import Stamp, assets, exists, open_registry
+from borne.fleet.registry import Stamp, assets, exists, nodes, open_registry, pending, sites, status
 from borne.fleet.registry import migrate as room
+from borne.fleet.registry.sites import Site
 from borne.fleet.registry.tables import metadata
 
 AT = Stamp(1_800_000_000)
@@ -154,6 +155,40 @@ def test_filters(registry):
     )
     assert (found(street="église"[1:]), found(street="100%"), found(street="%")) == ("A", "B", "B")
     assert (found(state="planned"), found(state="seen"), found(site="S", kind="fill")) == ("ABC", "", "B")
+
+
+def test_a_nodes_way_on_each_database(registry):
+    """What SQLite takes and PostgreSQL does not, or the other way round."""
+    with registry.writing() as db:
+        assets.add(db, [Asset("A", "fill", site="S", settings={"depth_mm": 900}), Asset("B", "light")], AT)
+        assert nodes.free(db, "S", "board", None).asset.asset == "A"
+        nodes.flashed(db, "240ac4010203", AT, board="b", micropython="1", firmware="1", files="f", policy="p")
+        nodes.reserve(db, nodes.get(db, "A"), "240ac4010203", "0" * 16, None, AT)
+        at = nodes.get(db, "A")
+        nodes.key_issued(db, at, "r", "p" * 64, AT)
+        nodes.provisioned(db, at, '{"depth_mm":900}', "ab" * 32, "0.1.0", AT)
+        pending.queue(db, at.id, "depth_mm", 1000, AT)
+        nodes.heard(db, nodes.get(db, "A"), AT, -97.5, 7.25)
+        nodes.confirmed(db, at, '{"depth_mm":1000}', "cd" * 32, AT)
+        sites.put(db, Site("S", region="EU868"))
+        old = assets.get(db, "A")
+        assets.change(db, [(old, Asset("A", "fill", site="S", settings={"depth_mm": 1100}))], AT)
+    with registry.reading() as db:
+        found = {
+            (one.site, one.kind, one.state, one.assets, one.outdated, one.silent)
+            for one in status.counts(db, since=AT.at + 1)
+        }
+        assert found == {("S", "fill", "seen", 1, 1, 1), (None, "light", "planned", 1, 0, 0)}
+        assert nodes.last_of_range(db, "0" * 16, "1" * 16) == "0" * 16
+        assert nodes.was_flashed(db, "240ac4010203") and status.pending_settings(db) == 1
+        assert nodes.count_unfinished(db, assets.Filter(site="S")) == 0
+        assert [one.asset.asset for one in nodes.find(db, assets.Filter(state="seen"))] == ["A"]
+        assert len(list(status.history_of(db, nodes.get(db, "A").asset_id))) == 7
+        assert len(list(status.flashes_of(db, nodes.get(db, "A").asset_id))) == 1
+        assert sites.get(db, "S").region == "EU868"
+    with registry.writing() as db:
+        nodes.retire(db, nodes.get(db, "A"), "", AT)
+        nodes.reserve(db, nodes.get(db, "A"), "240ac4010203", "0" * 16, None, AT)
 
 
 def test_an_unknown_asset_is_said_with_the_nearest(registry):

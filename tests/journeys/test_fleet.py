@@ -13,6 +13,7 @@ from contextlib import ExitStack
 
 import pytest
 from fleet_bench import Hub, digest, stored
+from things_stack_server import TOKEN, ThingsStackServer
 
 from borne import boards
 from borne.broker import Broker
@@ -22,7 +23,6 @@ from borne.fleet.batch import Batch
 from borne.fleet.registry import Stamp, nodes, status
 from borne.fleet.registry.sites import Site
 from borne.fleet.replacing import replace
-from borne.fleet.vault.keys import of_nodes
 from borne.virtual import SimClock, VirtualBoard
 from borne.virtual.broker import EmbeddedBroker
 from borne.virtual.street.network import Network
@@ -39,11 +39,11 @@ START = 1_800_000_000
 
 def rows():
     """As a town writes its list: in French, with decimal commas."""
-    yield "Numéro;Type;Carte;Liaison;Rue;Latitude;Longitude;Profondeur;Site"
+    yield "Numéro;Type;Carte;Liaison;Réseau;Rue;Latitude;Longitude;Profondeur;Site"
     for n in range(BY_WIFI):
-        yield f"BAC {n};conteneur;{WIFI};wifi;Quai des Tanneurs {n};48,85{n:02};2,35{n:02};{1000 + n};{SITE}"
+        yield f"BAC {n};conteneur;{WIFI};wifi;courtier;Quai des Tanneurs {n};48,85{n:02};2,35{n:02};{1000 + n};{SITE}"
     for n in range(BY_RADIO):
-        yield f"LAMP/{n};lampadaire;{LORA};LoRaWAN;Rue de l'Église {n};48,86{n:02};2,36{n:02};;{SITE}"
+        yield f"LAMP/{n};lampadaire;{LORA};LoRaWAN;ville;Rue de l'Église {n};48,86{n:02};2,36{n:02};;{SITE}"
 
 
 class Street(Hub):
@@ -183,6 +183,42 @@ def test_4_labels(street, tmp_path):
     assert (tmp_path / "labels.pdf").read_bytes().startswith(b"%PDF")
 
 
+def register(street, network):
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "borne", "fleet", "register", "--network", network),
+            *("--networks", str(street.folder / "networks.toml"), "--identity", str(street.identity)),
+            *("--vault", str(street.vault.path), "--registry", str(street.folder / "registry.sqlite")),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stderr
+
+
+def test_5_registration(street):
+    """The Things Stack for those by LoRaWAN, password and ACL files of our own broker for the others; twice is once."""
+    server = street.stack.enter_context(ThingsStackServer())
+    (street.folder / "token").write_text(TOKEN)
+    (street.folder / "token").chmod(0o600)
+    (street.folder / "networks.toml").write_text(
+        f'[ville]\ntype = "tts"\nurl = "{server.url}"\napplication = "ville-capteurs"\ntoken_file = "token"\n'
+        '[courtier]\ntype = "mosquitto"\npasswords = "passwords"\nacl = "acl"\n'
+    )
+    assert f"ville: {BY_RADIO} created" in register(street, "ville")
+    assert f"courtier: {BY_WIFI} created" in register(street, "courtier")
+    assert f"ville: {BY_RADIO} same" in register(street, "ville")
+    vault = street.unlocked()
+    by_eui = {one.dev_eui: one for one in street.standings() if one.dev_eui}
+    devices = server.registries["is"].values()
+    assert {one["ids"]["dev_eui"].lower() for one in devices} == by_eui.keys()
+    for one in devices:
+        key = server.registries["js"][one["ids"]["device_id"]]["root_keys"]["app_key"]["key"]
+        assert bytes.fromhex(key) == vault.read(by_eui[one["ids"]["dev_eui"].lower()].key_record)
+
+
 def hear_all(street, subscriber, count):
     """First messages of so many nodes, as `borne fleet listen` takes them."""
     found = {}
@@ -196,12 +232,12 @@ def hear_all(street, subscriber, count):
     return found
 
 
-def test_5_first_reports_by_wifi_come_with_asset_and_place(street):
+def test_6_first_reports_by_wifi_come_with_asset_and_place(street):
     """Each node has an account of its own at the broker, with the password that the vault has."""
-    key_of = of_nodes(street.unlocked())
+    vault = street.unlocked()
     by_wifi = [one for one in street.standings() if one.asset.link == "wifi"]
     for one in by_wifi:
-        street.broker.allow(one.node.name, key_of(one.node).decode())
+        street.broker.allow(one.node.name, vault.read(one.key_record).decode())
     street.broker.allow("us", "secret", everything=True)
     at = Broker(street.broker.host, street.broker.port, user="us")
     with Subscriber(at, "secret", None, ear.TOPICS, ear.take) as subscriber:
@@ -218,9 +254,9 @@ def test_5_first_reports_by_wifi_come_with_asset_and_place(street):
     assert {one.state for one in street.standings() if one.asset.link == "wifi"} == {"seen"}
 
 
-def test_6_first_reports_by_lorawan_after_a_join_with_the_vaults_keys(street):
+def test_7_first_reports_by_lorawan_after_a_join_with_the_vaults_keys(street):
     """The same flash, carried to its post: another clock, a radio, and a network server that knows the keys."""
-    key_of = of_nodes(street.unlocked())
+    vault = street.unlocked()
     kind = boards.load(LORA)
     clock = SimClock(START)
     by_radio = [one for one in street.standings() if one.dev_eui][:4]
@@ -229,7 +265,7 @@ def test_6_first_reports_by_lorawan_after_a_join_with_the_vaults_keys(street):
         for number, one in enumerate(by_radio):
             street.board_of(one).close()
             chip = radio(kind)
-            network.add(number, one.node.name, chip, one.dev_eui, key_of(one.node))
+            network.add(number, one.node.name, chip, one.dev_eui, vault.read(one.key_record).hex().encode())
             posted = VirtualBoard(
                 street.board_of(one).folder,
                 wiring=with_radio(Wiring(), kind, chip),
@@ -255,7 +291,7 @@ def test_6_first_reports_by_lorawan_after_a_join_with_the_vaults_keys(street):
         street.boards.remove(street.board_of(one))
 
 
-def test_7_a_node_is_replaced_and_a_row_is_changed(street):
+def test_8_a_node_is_replaced_and_a_row_is_changed(street):
     standings = {one.asset.asset: one for one in street.standings()}
     old = standings["BAC 3"]
     replace(street.registry, "BAC 3", "vandalised")
@@ -281,6 +317,7 @@ def test_7_a_node_is_replaced_and_a_row_is_changed(street):
     assert now["BAC 3"].mac != old.mac and now["BAC 3"].key_print != old.key_print
     assert now["BAC 3"].node.name == old.node.name
     assert json.loads(now["BAC 5"].settings)["depth_mm"] == 2005
+    assert "courtier: 1 changed" in register(street, "courtier")
     with street.registry.reading() as db:
         events = [line["event"] for line in status.history_of(db, old.asset_id)]
-    assert events[-5:] == ["retired", "reserved", "flashed", "key", "provisioned"]
+    assert events[-6:] == ["retired", "reserved", "flashed", "key", "provisioned", "registered"]

@@ -18,6 +18,7 @@ from borne.fleet.registry import assets, nodes, status
 from borne.fleet.registry.sites import Site
 from borne.fleet.replacing import replace
 from borne.fleet.vault import fingerprint
+from borne.virtual.broker import EmbeddedBroker
 
 LORA, WIFI = "ttgo-lora32-v21", "esp32-devkitc"
 LIST = f"asset;kind;board;site;street\nL1;light;{LORA};S;Rue de l'Église\nL2;light;{LORA};S;\n"
@@ -359,6 +360,38 @@ def borne(hub, *arguments, **environment):
             **environment,
         },
     )
+
+
+def test_the_first_report_is_waited_for(hub):
+    """By Wi-Fi, over a broker that all nodes share an account of; with nothing to hear it says so."""
+    with EmbeddedBroker() as broker:
+        broker.allow("all", "canary", everything=True)
+        url = f"mqtt://all@{broker.host}:{broker.port}"
+        hub.list(BINS, Site("S", wifi_ssid="Mairie", mqtt=url, ntp_host="ntp"))
+        board = hub.board("a", WIFI, access_points={"Mairie": "open sesame"})
+        given = ["B1", "--port", board.port, "--uplink", url, "--no-self-test"]
+        passwords = {"BORNE_WIFI_PASSWORD": "open sesame", "BORNE_MQTT_PASSWORD": "canary"}
+        done = borne(hub, *given, **passwords)
+        assert done.returncode == 0, done.stderr
+        assert "first report  health after" in done.stderr
+        assert standing(hub, "B1").state == "seen"
+        hub.list(BINS.replace("1500", "1600"))
+        board.power_off()
+        board.power_on()
+        assert board.wait_for(b"waiting 3 s for a host")
+        deaf = {**passwords, "BORNE_WIFI_PASSWORD": "another one"}
+        done = borne(hub, *given, "--wait", "1", **deaf)
+        assert done.returncode == 1 and "none within 1 s: is it registered" in done.stderr
+        done = borne(hub, *given, "--uplink", "mqtt://127.0.0.1:1", **passwords)
+        assert done.returncode == 1 and "cannot be reached" in done.stderr
+
+
+def test_without_the_fleets_libraries_one_line_says_what_is_missing():
+    code = "import sys; sys.modules['sqlalchemy'] = None; sys.argv[1:] = {!r}; from borne.cli import main; main()"
+    command = [sys.executable, "-c", code.format(["provision", "L1", "--port", "/dev/ttyNONE"])]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr == "borne: provision ASSET needs sqlalchemy: pip install 'borne[fleet]'\n"
 
 
 def test_the_command(hub):

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from borne.cli import provision_options as options
-from borne.errors import SettingError
+from borne.errors import SettingError, UserError
 from borne.fleet.provision import check_settings
 from borne.fleet.provision import provision as write
 
@@ -44,6 +44,11 @@ def provision(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where it was broken off; it does so without being told.")
     ] = False,
+    uplink: Annotated[
+        str | None,
+        typer.Option(help="ASSET: wait for its first report on this broker, mqtt://[USER@]HOST[:PORT]."),
+    ] = None,
+    wait: Annotated[float, typer.Option(help="--uplink: for so many seconds.", min=1)] = 120.0,
     labels: Annotated[
         Path | None, typer.Option(help="--batch: write each node's label (PDF) into this folder.")
     ] = None,
@@ -67,7 +72,10 @@ def provision(
     if asset is None and not batch:
         _by_options(_only(port), given, as_json)
         return
-    from borne.cli import provision_fleet
+    try:
+        from borne.cli import provision_fleet
+    except ModuleNotFoundError as error:
+        raise UserError(f"provision ASSET needs {error.name}: pip install 'borne[fleet]'") from None
 
     bench = provision_fleet.bench(
         registry, vault, identity, who, options.at_hand(given), board, image, take, self_test
@@ -78,7 +86,7 @@ def provision(
         printer = provision_fleet.printer(bench, labels, stock, print_with)
         provision_fleet.batch(bench, port, site, board, count, printer, as_json)
     else:
-        provision_fleet.one(bench, str(asset), port, as_json)
+        provision_fleet.one(bench, str(asset), port, uplink, wait, as_json)
 
 
 def _only(port: list[str] | None) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import typer
@@ -13,12 +15,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from borne import broker
 from borne.cli.fleet.options import asking
 from borne.cli.provision_picture import Picture
 from borne.errors import PortError, SettingError, VaultError
 from borne.flashing import ports
 from borne.fleet.batch import Batch
 from borne.fleet.commission import Bench, Done, commission, for_asset
+from borne.fleet.first import First, Wait, expecting
 from borne.fleet.registry import Stamp, open_registry
 from borne.fleet.vault import open_vault
 
@@ -53,21 +57,51 @@ def bench(
     )
 
 
-def one(bench: Bench, asset: str, given: list[str] | None, as_json: bool) -> None:
+def one(
+    bench: Bench, asset: str, given: list[str] | None, uplink: str | None, wait: float, as_json: bool
+) -> None:
     """One asset, whose board is plugged in."""
     port = _port(given)
     console = Console(stderr=True, highlight=False)
+    with ExitStack() as stack:
+        # Before the node restarts, so that its first report is not missed.
+        waiting = stack.enter_context(_expecting(bench, uplink)) if uplink else None
+        done = _with_bar(bench, port, asset, console)
+        if as_json:
+            typer.echo(json.dumps(dataclasses.asdict(done)))
+        else:
+            say(done)
+        heard = True
+        if waiting is not None and done.outcome != "already so":
+            heard = _say_first(waiting(done, wait), wait, console)
+    if not done.is_sound or not heard:
+        raise typer.Exit(1)
+
+
+def _with_bar(bench: Bench, port: str, asset: str, console: Console) -> Done:
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        done = commission(
-            bench, port, for_asset(asset), follow(progress, progress.add_task(asset, total=1.0))
+        task = progress.add_task(asset, total=1.0)
+        return commission(bench, port, for_asset(asset), follow(progress, task))
+
+
+def _expecting(bench: Bench, uplink: str) -> AbstractContextManager[Wait]:
+    at = broker.parse(uplink)
+    return expecting(bench.registry, at, os.environ.get(broker.PASSWORD_VARIABLE, ""))
+
+
+def _say_first(first: First | None, wait: float, console: Console) -> bool:
+    """Whether the node was heard."""
+    if first is None:
+        console.print(
+            f"  [red]✗[/red] first report  none within {wait:g} s: is it registered, is its network in reach?"
         )
-    if as_json:
-        typer.echo(json.dumps(dataclasses.asdict(done)))
-    else:
-        say(done)
-    if not done.is_sound:
-        raise typer.Exit(1)
+        return False
+    signal = "" if first.rssi is None else f", RSSI {first.rssi:g} dBm"
+    signal += "" if first.snr is None else f", SNR {first.snr:g} dB"
+    kind = first.heard.report.kind if first.heard.report else "not decoded"
+    console.print(f"  [green]✓[/green] first report  {kind} after {first.seconds:.0f} s{signal}")
+    return True
 
 
 def printer(

@@ -17,6 +17,8 @@ COMMANDS: Final = {
     "status": ("borne.cli.fleet.status", "fleet"),
     "map": ("borne.cli.fleet.map_", "fleet"),
     "site": ("borne.cli.fleet.site", "fleet"),
+    "set": ("borne.cli.fleet.set_", "fleet"),
+    "listen": ("borne.cli.fleet.listen", "fleet"),
     "replace": ("borne.cli.fleet.replace", "fleet"),
     "vault": ("borne.cli.fleet.vault", "fleet"),
     "backup": ("borne.cli.fleet.backup", "fleet"),
