@@ -14,7 +14,7 @@ from typing import Final
 import serial
 
 from borne.errors import NoAnswer, ReplError
-from borne.flashing import ports
+from borne.flashing import bootlog, ports
 
 Tell = Callable[[str], None]
 
@@ -48,6 +48,10 @@ _QUIET_SECONDS: Final = 0.1
 _POLL_SECONDS: Final = 0.02
 _SOFT_RESETS: Final = 3
 _QUOTED: Final = 80
+# Findings of a boot log that no knocking helps against.
+_UNBOOTABLE: Final = frozenset(
+    {"no firmware", "damaged flash", "flash unreadable", "no app", "flash size", "chip", "download mode"}
+)
 _REMEDY: Final = "press RESET on the board"
 
 
@@ -111,7 +115,7 @@ class Entrance:
         self._line.timeout = _POLL_SECONDS
         if not (
             self._knock(_KNOCKS)
-            or (self._heard and self._hammer())
+            or (self._has_program() and self._hammer())
             or (insist and self.pulse_reset() and self._knock(_KNOCKS_AFTER_RESET))
             or (wait and self._await_hand(wait, tell))
         ):
@@ -127,6 +131,14 @@ class Entrance:
                     self._settle()
                 return True
         return False
+
+    def _has_program(self) -> bool:
+        """Whether something talks that is more than a bootloader's complaint."""
+        return bool(self._heard) and not self._complaint()
+
+    def _complaint(self) -> bootlog.Finding | None:
+        found = bootlog.read(self._heard.decode(errors="replace"))
+        return next((one for one in found if one.name in _UNBOOTABLE), None)
 
     def _hammer(self) -> bool:
         """Interrupt again and again, between whiles asking for the prompt anew."""
@@ -245,6 +257,9 @@ class Entrance:
             return NoAnswer(f"{self._port}: nothing answers; is the board powered and awake? {again}")
         if sum(byte > 126 for byte in heard) * 4 > len(heard):
             return ReplError(f"{self._port}: what comes is no text: not {BAUD} baud, or a loose cable")
+        complaint = self._complaint()
+        if complaint:
+            return ReplError(f"{self._port}: {complaint.what}: {complaint.advice}")
         # What came last is perhaps half a line.
         said = last_line(heard.rpartition(b"\n")[0] or heard)
         return ReplError(
