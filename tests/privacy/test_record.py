@@ -32,6 +32,7 @@ def node(kind: str, **more: Any) -> dict[str, Any]:
 EVERY = (
     node("parking", bays=8),
     node("parking", bays=1, profile="bay"),
+    node("parking", bays=1, profile="day"),
     node("light"),
     node("fill", depth_mm=1200),
 )
@@ -55,7 +56,7 @@ def test_every_document_is_there_in_both_languages() -> None:
         found = made(Fleet(EVERY, FACTS), language)
         assert set(found) == {
             *("article30", "dpia", "anonymity", "retention", "dictionary"),
-            *("notice-zone", "notice-bay", "notice-light", "notice-fill"),
+            *("notice-zone", "notice-bay", "notice-day", "notice-light", "notice-fill"),
         }
         for one in found.values():
             assert policy.digest().hex()[:16] in text(one)
@@ -135,7 +136,7 @@ def test_the_attack_report_stands_in_the_annex() -> None:
 
 def test_files_of_all_three_forms(tmp_path: Path) -> None:
     found = files.write(Fleet((*EVERY, LIVE), FACTS, REPORT), tmp_path, words.LANGUAGES)
-    assert len(found) == 2 * (10 * 2 + 2)
+    assert len(found) == 2 * (11 * 2 + 2)
     for path in found:
         data = path.read_bytes()
         if path.suffix == ".pdf":
@@ -162,7 +163,7 @@ def test_settings_are_read_in_three_shapes_and_checked(tmp_path: Path) -> None:
     one.write_bytes(settings.canonical(EVERY[0]))
     several.write_text(json.dumps([dict(each) for each in EVERY[:2]]))
     lines.write_bytes(b"\n".join(settings.canonical(each) for each in EVERY))
-    assert len(files.read([one, several, lines]).nodes) == 7
+    assert len(files.read([one, several, lines]).nodes) == 8
     one.write_text('{"name": "x", "kind": "rocket"}')
     with pytest.raises(SettingError, match="one.json: kind: must be one of"):
         files.read([one])
