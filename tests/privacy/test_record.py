@@ -190,3 +190,28 @@ def test_the_command_names_its_files_and_what_is_missing(tmp_path: Path) -> None
     assert done.exit_code == 0, done.output
     assert (tmp_path / "out" / "fr" / "notice-zone.pdf").is_file()
     assert "to be filled in: controller" in done.output
+
+
+def test_paper_has_the_letters_of_names() -> None:
+    import pypdfium2
+
+    text = "Cœur de l’Aÿ – 5 €, Łódź, Češky Šumperk, ﬁn, Ağrı"
+    (page,) = pypdfium2.PdfDocument(blocks.pdf([blocks.Paragraph(text)], text))
+    found = page.get_textpage().get_text_range()
+    assert found.split() == [
+        "Cœur",
+        "de",
+        "l’Aÿ",
+        "–",
+        "5",
+        "€,",
+        "Lódz,",
+        "Cešky",
+        "Šumperk,",
+        "fin,",
+        "Agri",
+    ]
+
+
+def test_what_is_no_latin_letter_is_marked_as_left_out() -> None:
+    assert blocks._known("Αθήνα 1") == "????? 1"
