@@ -24,7 +24,6 @@ _FORGOTTEN = (0,) * 10
 # caused just before a frame was due comes first.
 _SENSING_S = 30
 _POLL_MS = 20
-_STEP_MS = 1000  # between two looks at whether the lamp may go down; up it goes in the interrupt
 
 
 class Node:
@@ -237,7 +236,11 @@ def run(board):
         return board.stay("%s; provision this node (again)" % problem)
     board.watch()
     try:
-        dimmer = open_dimmer(board, settings)
+        dimmer = None
+        if settings.get("dimmer", "none") != "none":
+            from borne_node.dimmer import Dimmer
+
+            dimmer = Dimmer(board, settings)
         node = Node(board, settings)
         if trouble is not None:
             # Whatever ended the wakes before this one is told as soon as there is a way.
@@ -246,7 +249,7 @@ def run(board):
         if trouble is not None or not board.slept:
             end(board)
         while dimmer and not node.reboot:
-            stay_up(board, node, dimmer, until)
+            dimmer.stay_up(node, until)
             node = Node(board, settings)
             until, pin = node.wake()
     except SettingsError as problem:
@@ -260,27 +263,6 @@ def run(board):
     if node.reboot:
         return board.reset()
     return board.deep_sleep(power.sleep_ms(board.clock.now(), until), pin)
-
-
-def open_dimmer(board, settings):
-    """What makes the lamp follow presence, from now on; None on a node that has none."""
-    if settings.get("dimmer", "none") == "none":
-        return None
-    from borne_node.dimmer import Dimmer
-
-    dimmer = Dimmer(board.dimmer(), settings, board.clock)
-    board.follow = dimmer.seen
-    return dimmer
-
-
-def stay_up(board, node, dimmer, until):
-    """Instead of a sleep, in which there is no PWM: dim, and count, until the next wake."""
-    board.slept, board.woken_by_pin = True, False
-    while board.clock.now() < until:
-        dimmer.tick(node.pulses.level())
-        board.feed()
-        board.clock.sleep_ms(_STEP_MS)
-    node.count()
 
 
 @step

@@ -9,20 +9,36 @@ from borne_node.compat import const, ticks_diff
 
 FULL = const(100)
 _DUTY = const(65535)  # machine.PWM.duty_u16
+_STEP_MS = const(1000)  # between two looks at whether the lamp may go down; up it goes in the interrupt
 
 
 class Dimmer:
-    """`output` has `duty_u16(value)`; settings `dimmer`, `dim_percent` (nobody there), `dim_hold_s`."""
+    """From now on `board.dimmer()` follows; settings `dimmer`, `dim_percent` (nobody there), `dim_hold_s`.
 
-    def __init__(self, output, settings, clock):
-        self._output = output
+    Raises SettingsError on a board without a pin for it.
+    """
+
+    def __init__(self, board, settings):
+        self._board = board
+        self._output = board.dimmer()
         self._inverted = settings["dimmer"] == "dc10"
         self._low = settings["dim_percent"]
         self._hold_ms = settings["dim_hold_s"] * 1000
-        self._clock = clock
+        self._clock = board.clock
         self._since = None
         self.percent = None
         self._set(self._low)
+        board.follow = self.seen
+
+    def stay_up(self, node, until):
+        """Instead of a sleep, in which there is no PWM: dim, and count, until the next wake of `node` (app.Node)."""
+        board = self._board
+        board.slept, board.woken_by_pin = True, False
+        while self._clock.now() < until:
+            self.tick(node.pulses.level())
+            board.feed()
+            self._clock.sleep_ms(_STEP_MS)
+        node.count()
 
     def seen(self):
         """Somebody is there; called in the interrupt."""

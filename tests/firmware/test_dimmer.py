@@ -4,8 +4,12 @@ from borne_node.dimmer import Dimmer
 
 
 class Output:
-    def __init__(self):
+    def __init__(self, clock):
         self.duties = []
+        self.clock = clock
+
+    def dimmer(self):
+        return self
 
     def duty_u16(self, duty):
         assert 0 <= duty <= 65535
@@ -13,9 +17,10 @@ class Output:
 
 
 def lamp(kind="pwm", percent=30):
-    clock, output = FakeClock(), Output()
+    clock = FakeClock()
+    output = Output(clock)
     settings = {"dimmer": kind, "dim_percent": percent, "dim_hold_s": 60}
-    return Dimmer(output, settings, clock), output, clock
+    return Dimmer(output, settings), output, clock
 
 
 def test_it_is_low_until_somebody_comes_and_low_again_after_the_hold():

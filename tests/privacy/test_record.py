@@ -32,6 +32,7 @@ def node(kind: str, **more: Any) -> dict[str, Any]:
 EVERY = (
     node("parking", bays=8),
     node("parking", bays=1, profile="bay"),
+    node("parking", bays=1, profile="day"),
     node("light"),
     node("fill", depth_mm=1200),
 )
@@ -55,7 +56,7 @@ def test_every_document_is_there_in_both_languages() -> None:
         found = made(Fleet(EVERY, FACTS), language)
         assert set(found) == {
             *("article30", "dpia", "anonymity", "retention", "dictionary"),
-            *("notice-zone", "notice-bay", "notice-light", "notice-fill"),
+            *("notice-zone", "notice-bay", "notice-day", "notice-light", "notice-fill"),
         }
         for one in found.values():
             assert policy.digest().hex()[:16] in text(one)
@@ -135,7 +136,7 @@ def test_the_attack_report_stands_in_the_annex() -> None:
 
 def test_files_of_all_three_forms(tmp_path: Path) -> None:
     found = files.write(Fleet((*EVERY, LIVE), FACTS, REPORT), tmp_path, words.LANGUAGES)
-    assert len(found) == 2 * (10 * 2 + 2)
+    assert len(found) == 2 * (11 * 2 + 2)
     for path in found:
         data = path.read_bytes()
         if path.suffix == ".pdf":
@@ -162,7 +163,7 @@ def test_settings_are_read_in_three_shapes_and_checked(tmp_path: Path) -> None:
     one.write_bytes(settings.canonical(EVERY[0]))
     several.write_text(json.dumps([dict(each) for each in EVERY[:2]]))
     lines.write_bytes(b"\n".join(settings.canonical(each) for each in EVERY))
-    assert len(files.read([one, several, lines]).nodes) == 7
+    assert len(files.read([one, several, lines]).nodes) == 8
     one.write_text('{"name": "x", "kind": "rocket"}')
     with pytest.raises(SettingError, match="one.json: kind: must be one of"):
         files.read([one])
@@ -189,3 +190,28 @@ def test_the_command_names_its_files_and_what_is_missing(tmp_path: Path) -> None
     assert done.exit_code == 0, done.output
     assert (tmp_path / "out" / "fr" / "notice-zone.pdf").is_file()
     assert "to be filled in: controller" in done.output
+
+
+def test_paper_has_the_letters_of_names() -> None:
+    import pypdfium2
+
+    text = "Cœur de l’Aÿ – 5 €, Łódź, Češky Šumperk, ﬁn, Ağrı"
+    (page,) = pypdfium2.PdfDocument(blocks.pdf([blocks.Paragraph(text)], text))
+    found = page.get_textpage().get_text_range()
+    assert found.split() == [
+        "Cœur",
+        "de",
+        "l’Aÿ",
+        "–",
+        "5",
+        "€,",
+        "Lódz,",
+        "Cešky",
+        "Šumperk,",
+        "fin,",
+        "Agri",
+    ]
+
+
+def test_what_is_no_latin_letter_is_marked_as_left_out() -> None:
+    assert blocks._known("Αθήνα 1") == "????? 1"

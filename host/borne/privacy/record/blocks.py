@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from unicodedata import normalize
 
 import segno
 from fpdf import FPDF
@@ -14,6 +15,9 @@ _SIZES = {1: 17, 2: 12, 3: 10.5}
 _LINE = 1.35
 _MM_A_POINT = 0.3528
 _QR_MM = 34
+_LETTERS = "cp1252"
+# Latin letters whose stroke is no mark that Unicode takes apart.
+_UNMARKED = str.maketrans("ĐđĦħıŁłŊŋŦŧ", "DdHhiLlNnTt")
 _PAPERS_MM = {"A4": (210, 297), "A5": (148, 210)}  # ISO 216
 
 
@@ -75,9 +79,14 @@ def table_csv(grid: Grid) -> str:
 
 
 def pdf(blocks: Sequence[Block], title: str, paper: str = "A4") -> bytes:
-    """The same on paper, "A4" or "A5". Letters outside Latin-1 become question marks: the built-in fonts have none."""
+    """The same on paper, "A4" or "A5".
+
+    The fonts that every PDF reader has know the letters of Windows-1252, so all of French; other Latin letters lose
+    their marks, and what is no Latin letter becomes a question mark.
+    """
     page = FPDF(format=_PAPERS_MM[paper])
-    page.set_title(_latin(title))
+    page.core_fonts_encoding = _LETTERS
+    page.set_title(_known(title))
     page.set_auto_page_break(True, margin=14)
     page.set_margin(14)
     page.add_page()
@@ -102,13 +111,13 @@ def _draw(page: FPDF, block: Block, scale: float) -> None:
         page.set_font("Helvetica", size=7.5 * scale)
         with page.table(line_height=4 * scale) as table:
             for row in (block.head, *block.rows):
-                table.row([_latin(cell) for cell in row])
+                table.row([_known(cell) for cell in row])
     page.ln(1.5)
 
 
 def _write(page: FPDF, text: str, size: float, style: str = "") -> None:
     page.set_font("Helvetica", style=style, size=size)
-    page.multi_cell(0, size * _MM_A_POINT * _LINE, _latin(text), new_x="LMARGIN", new_y="NEXT", align="L")
+    page.multi_cell(0, size * _MM_A_POINT * _LINE, _known(text), new_x="LMARGIN", new_y="NEXT", align="L")
 
 
 def _code(page: FPDF, text: str, scale: float) -> None:
@@ -125,5 +134,15 @@ def _code(page: FPDF, text: str, scale: float) -> None:
     _write(page, text, 8 * scale)
 
 
-def _latin(text: str) -> str:
-    return text.encode("latin-1", "replace").decode("latin-1")
+def _known(text: str) -> str:
+    """The text in letters that the built-in fonts have."""
+    return "".join(one if _has(one) else _plain(one) for one in text)
+
+
+def _has(letter: str) -> bool:
+    return bool(letter.encode(_LETTERS, "ignore"))
+
+
+def _plain(letter: str) -> str:
+    found = "".join(one for one in normalize("NFKD", letter).translate(_UNMARKED) if _has(one))
+    return found or "?"
