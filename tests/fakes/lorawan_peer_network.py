@@ -9,6 +9,7 @@ from lorawan_node import APP_KEY, DEV_EUI, JOIN_EUI, Node
 from lorawan_peers import LibLora, Peer, Unable
 
 from borne_node.link.lorawan import frames
+from borne_node.link.lorawan.channels import Channels
 
 _KEPT = 4
 
@@ -50,13 +51,20 @@ class PeerNetwork:
         assert read is not None and read[:2] == (JOIN_EUI, DEV_EUI)
         rnd, self.joins = self.rnd, self.joins + 1
         self.address = rnd.getrandbits(32)
-        settings = rnd.randrange(6) << 4 | rnd.randrange(6)
-        listed = b"".join((8_671_000 + 2_000 * place).to_bytes(3, "little") for place in range(5)) + b"\0"
+        if self.node.plan.fixed:
+            settings = rnd.randrange(4) << 4 | rnd.randrange(8, 14)
+            listed = b"\xff" * 9 + bytes(6) + b"\1"
+        else:
+            settings = rnd.randrange(6) << 4 | rnd.randrange(6)
+            listed = b"".join((8_671_000 + 2_000 * place).to_bytes(3, "little") for place in range(5)) + b"\0"
         given = self.joins, rnd.getrandbits(24), self.address, settings, rnd.randrange(16)
         raw = self._of_a_join("accept", APP_KEY, *given, rnd.choice([b"", listed]))
         self.network, self.application = self._of_a_join("keys", APP_KEY, *given[:2], read[2])
         self.up, self.down, self.sent = -1, 0, []
-        self._put(raw, end + 5_000_000, channel)
+        plan, channels = self.node.plan, Channels(self.node.plan)
+        index = next(one for one in range(channels.count) if (channels.get(one) or (0,))[0] == channel[0])
+        rate = plan.rx1_rate(plan.rates.index(channel[1:]), 0, False)
+        self._put(raw, end + 5_000_000, (channels.down_hz(index), *plan.rate(rate)))
 
     def _of_a_join(self, what: str, *arguments: Any) -> Any:
         try:
@@ -99,7 +107,8 @@ class PeerNetwork:
                 self.acknowledged.add(self.up)
         session, plan = self.node.mac.session, self.node.plan
         start = end + 1_000_000 * session.rx_delay
-        places = {session.channels.down_hz(one) for one in range(16) if self._sends(one, channel[0])}
+        count = session.channels.count
+        places = {session.channels.down_hz(one) for one in range(count) if self._sends(one, channel[0])}
         if window == 1 and len(places) == 1:
             rate = plan.rx1_rate(plan.rates.index(channel[1:]), session.rx1_offset, session.down_dwell)
             self._put(raw, start, (places.pop(), *plan.rate(rate)))

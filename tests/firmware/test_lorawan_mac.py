@@ -714,6 +714,18 @@ def test_a_storm_of_commands_is_answered_on_port_0():
     assert second.port == 10 and second.payload == b"data" and second.options == b""
 
 
+def test_an_empty_uplink_gives_way_to_answers_that_fill_a_frame():
+    node = joined()
+    node.mac.session.rate = 5
+    node.answer(port=0, payload=request(commands.DEV_STATUS) * 6)
+    node.send()
+    before = node.network.arrived
+    node.clock.sleep_ms(900_000)
+    node.mac.poll()
+    assert node.network.arrived == before + 1
+    assert node.last.port == 0 and len(asked(node.last)) == 6
+
+
 def test_unknown_commands_stop_the_stream():
     node = joined()
     stream = request(commands.DEV_STATUS) + b"\x80" + request(commands.DEV_STATUS)

@@ -363,8 +363,8 @@ def test_ten_thousand_uplinks_through_pamojas_network() -> None:
 class Storm:
     """What the network answers: settings, sizes, storms of commands, replays and forgeries, all drawn at random."""
 
-    def __init__(self, network: PeerNetwork, rnd: random.Random) -> None:
-        self.network, self.rnd = network, rnd
+    def __init__(self, network: PeerNetwork, rnd: random.Random, region: str) -> None:
+        self.network, self.rnd, self.region = network, rnd, region
         self.answers = 0
 
     def __call__(self, data: frames.Data, repeated: bool) -> Any:
@@ -375,7 +375,7 @@ class Storm:
         self.answers += len(got)
         if rnd.random() < (0.2 if data.confirmed else 0.5):
             return None
-        options = b"".join(random_request(rnd, "EU868") for _ in range(rnd.choice([0, 0, 1, 2, 9])))
+        options = b"".join(random_request(rnd, self.region) for _ in range(rnd.choice([0, 0, 1, 2, 9])))
         port, payload = rnd.choice([(None, b""), (rnd.randrange(1, 224), rnd.randbytes(rnd.randrange(36)))])
         if len(options) > 15:
             options, port, payload = b"", 0, options[:50]
@@ -387,22 +387,22 @@ class Storm:
         return answer, rnd.choice([1, 2]), how
 
 
-def test_ten_thousand_uplinks_and_downlinks_with_everything_at_random(peer: Peer) -> None:
-    # Losses and repetitions too; both counters cross 16 bits.
-    node = Node(fair_use_s=0, seed=77)
+def exchange(peer: Peer, region: str, rounds: int) -> tuple[PeerNetwork, Storm, int, int]:
+    """A node and a network around `peer`; downlinks obeyed, and confirmed uplinks that were not acknowledged."""
+    node = Node(region, fair_use_s=0, seed=77)
     rnd = random.Random(7)
     network = PeerNetwork(node, peer, 7)
     assert node.join()
-    storm = network.plan = Storm(network, rnd)
+    storm = network.plan = Storm(network, rnd, region)
     session = node.mac.session
     session.up = session.reserved = 61_000
     network.up, network.down = 60_999, 62_000
     session.down = 61_999
     obeyed = unacknowledged = 0
-    for _ in range(10_000):
+    for _ in range(rounds):
         network.loss = rnd.choice([0.0, 0.0, 0.2])
         session = node.mac.session
-        session.rate, session.aggregate = rnd.randrange(6), 0
+        session.rate, session.aggregate = rnd.randrange(node.plan.up_rates[1]), 0
         port, confirmed = rnd.randrange(1, 224), rnd.random() < 0.2
         payload = rnd.randbytes(rnd.randrange(node.mac.room() + 1))
         network.acknowledged.clear()
@@ -420,8 +420,19 @@ def test_ten_thousand_uplinks_and_downlinks_with_everything_at_random(peer: Peer
         network.due.clear()
         if rnd.random() < 0.05:
             node.deep_sleep()
+    return network, storm, obeyed, unacknowledged
+
+
+def test_ten_thousand_uplinks_and_downlinks_with_everything_at_random(peer: Peer) -> None:
+    # Losses and repetitions too; both counters cross 16 bits.
+    network, storm, obeyed, unacknowledged = exchange(peer, "EU868", 10_000)
     assert network.up > 71_000 and network.down > 66_000
     assert obeyed > 2_000 and storm.answers > 5_000 and unacknowledged > 100
+
+
+def test_the_same_in_a_fixed_plan(peer: Peer) -> None:
+    _, storm, obeyed, unacknowledged = exchange(peer, "US915", 2_000)
+    assert obeyed > 400 and storm.answers > 1_000 and unacknowledged > 20
 
 
 def test_counters_cross_16_bits_at_pamojas_network() -> None:

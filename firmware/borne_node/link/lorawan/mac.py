@@ -232,8 +232,11 @@ class Mac:
     def _exchange(self, port, payload, confirmed):
         self._spread()
         if self._options(len(payload)) is None:
-            self._uplink(0, self._whole(), False)
-        acknowledged = self._uplink(port, payload, confirmed)
+            acknowledged = self._uplink(0, self._whole(), False)
+            if port is not None:
+                acknowledged = self._uplink(port, payload, confirmed)
+        else:
+            acknowledged = self._uplink(port, payload, confirmed)
         for _ in range(_FOLLOW_UPS):
             if self._owed or self._more:
                 try:
