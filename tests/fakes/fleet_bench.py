@@ -12,6 +12,7 @@ from littlefs import LittleFS
 
 from borne import boards
 from borne.flashing import node
+from borne.flashing.repl import Repl
 from borne.fleet import vault
 from borne.fleet.commission import Bench
 from borne.fleet.importing import import_list
@@ -78,6 +79,9 @@ class Hub:
         made.power_on()
         if kind:
             assert made.wait_for(READY)
+            # It stays at its prompt, however long the test's computer takes until it comes to this board.
+            with Repl(made.port):
+                pass
         return made
 
     def close(self) -> None:

@@ -282,6 +282,7 @@ def test_a_batch(hub):
         hub.bench(), "S", None, [one.port for one in made], lambda event, tally: told.append((event, tally))
     )
     batch.run()
+    assert batch.failures == []
     assert (batch.tally().done, batch.tally().failed, batch.tally().left) == (2, 0, 0)
     by_mac = {one.mac.hex(): one for one in made}
     for asset in ("L1", "L2"):

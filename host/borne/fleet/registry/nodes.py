@@ -229,8 +229,10 @@ def flashed(
 
 
 def was_flashed(db: sql.Connection, mac: str) -> bool:
-    """Whether our firmware was ever written to the chip with this MAC."""
-    return db.execute(sql.select(sql.literal(1)).where(flashes.c.mac == mac).limit(1)).first() is not None
+    """Whether the chip with this MAC has our firmware, as far as the registry knows."""
+    written = sql.select(sql.literal(1)).where(flashes.c.mac == mac)
+    told = sql.select(sql.literal(1)).where(nodes.c.mac == mac, nodes.c.provisioned_at.is_not(None))
+    return db.execute(written.union_all(told).limit(1)).first() is not None
 
 
 def provisioned(
