@@ -1,14 +1,12 @@
-"""Flashing, against the tools that people use: the real esptool and mpremote, over the same paced line, in the same
-run.
+"""Flashing, against the tools that people use: esptool and mpremote, over the same paced line, in the same run.
 
 One run is paced at 921600 baud; what it takes at another speed follows from the bytes that went over the line at each
 speed, because all else stays. A UART board's REPL, and so mpremote, stays at 115200.
 
 The chip's own time (erasing, programming, hashing) is not in it, neither for us nor for the peers. Two limits to know
 when reading the table: MicroPython itself is 1.1 MB compressed, which takes 12 s at 921600 whoever sends it, so the
-peers'
-sum cannot be beaten five times; and a re-flash has a floor of about 1.5 s (two Pythons start, the stub goes out at
-115200).
+peers' sum cannot be beaten five times; and a re-flash has a floor of about 1.5 s (two Pythons start, and the stub goes
+out at 115200). The host's own time counts: on a busy computer every figure at 921600 is worse than on an idle one.
 """
 
 from __future__ import annotations
