@@ -70,11 +70,6 @@ for number in range(600):
     hasattr(sys, f"name_{number}")
 world = Node(kind, **SETTINGS[kind], **({} if link == "wifi" else {"link": "lorawan"}))
 forget()
-# MicroPython's table of names (py/qstr.c) doubles when it is full. Whether that falls into a wake is a matter of how
-# many names the simulated world has, so it doubles now. Not counted, therefore: the entries of the node's own 610
-# names, 7 bytes each on a 32-bit board.
-for number in range(700):
-    getattr(world, f"filler {number}", None)
 print("world", gc.mem_alloc())
 for number in range(WAKES):
     board = world.wake()

@@ -165,7 +165,7 @@ def test_the_bays_of_a_node_are_shown_together() -> None:
     report = hear("borne/v1/x/up/11", encode(11, 5, (0, 4, SUPPRESSED, None, None, None, None, None))).report
     assert report
     assert [(one.name, one.text, one.mark) for one in shown(report)] == [
-        ("share", "0 4 x quarters", "coarse")
+        ("share", "0 4 x quarters", "noised")
     ]
 
 
