@@ -44,9 +44,11 @@ class Node:
         """Do what is due. Returns the unix second of the next wake, and the pin that may wake earlier or None."""
         reading, pin = self.sense()
         released, until, due = self.pass_gate(reading)
-        # Never because somebody came by: the air would tell.
-        if released or (self.clock.now() >= self.health_at and not self.board.woken_by_pin):
+        if released:
             self.report(released)
+        # Never because somebody came by: the air would tell.
+        if self.clock.now() >= self.health_at and (released or not self.board.woken_by_pin):
+            self.report_health()
         if self.session_is_due():
             self.sit_out(due)
             self.obey(self.deliver())
@@ -95,8 +97,7 @@ class Node:
 
     @step
     def report(self, released):
-        """Make bytes of what was released, and of the node's health once a day; they wait in the outbox."""
-        from borne_node import health
+        """Make bytes of what was released; they wait in the outbox."""
         from borne_node.past import Past
         from borne_node.report import codec, schema
 
@@ -108,10 +109,16 @@ class Node:
                 past.add(port, window, values)
             self.keep(outbox, port, codec.encode(port, window, values, history, self.room(port)))
         self.memory.write("past", past.state())
-        if self.clock.now() >= self.health_at:
-            self.keep(outbox, *health.report(self, outbox.dropped + self.lost))
-            # Daily by the first one's hour, however late a wake is.
-            self.health_at = (self.health_at or self.clock.now()) + _HEALTH_S
+
+    @step
+    def report_health(self):
+        """Daily, and at start-up."""
+        from borne_node import health
+
+        outbox = self.open_outbox()
+        self.keep(outbox, *health.report(self, outbox.dropped + self.lost))
+        # By the first one's hour, however late a wake is.
+        self.health_at = (self.health_at or self.clock.now()) + _HEALTH_S
 
     def room(self, port):
         """Bytes that a report may have: what its airtime pays for anyway, None where bytes cost nothing."""
