@@ -161,14 +161,18 @@ def test_only_windows_that_lie_in_the_run_as_a_whole_are_counted() -> None:
     assert tally(PARKING).line().windows == 95
 
 
-def test_quarters_of_an_hour_are_compared_in_points() -> None:
+def test_quarters_of_four_hours_are_compared_in_points() -> None:
     book = tally(PARKING, profile="bay", bays=2)
-    start = START
+    start = START - START % (4 * HOUR)
     book.asset = ParkingRow(SEED, PARKING.name, "", 2)
-    book.add(start + 3660, heard(PARKING, 11, start, (4, SUPPRESSED, None, None, None, None, None, None)))
+    book.add(
+        start + 4 * HOUR + 60, heard(PARKING, 11, start, (4, SUPPRESSED, None, None, None, None, None, None))
+    )
     (measure,) = book.line().measures
-    # Swept and empty: the whole of the first hour is wrong by 100 points.
-    assert (measure.error, measure.suppressed) == (100, 1)
+    # Swept, and empty for most of it: told to be full.
+    truth = 100 * book.asset.occupied_share(0, start, start + 4 * HOUR)
+    assert truth < 75 and measure.suppressed == 1
+    assert abs(measure.error - (100 - truth)) < 0.01
 
 
 def test_light_is_compared_with_what_an_ideal_node_counts() -> None:
