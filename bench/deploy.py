@@ -97,7 +97,7 @@ class PacedLine:
 def forty() -> dict[str, bytes]:
     """The firmware's first forty files, those that every deploy needs among them."""
     firmware = dict(node.firmware_files())
-    modules = ("__init__", "switch", "hardware", "clock", "compat", "errors", "records", "secrets")
+    modules = ("__init__", "switch", "hardware", "clock", "compat", "errors", "records", "secrets", "rescue")
     needed = [CHANGED, "main.py", *(f"borne_node/{name}.mpy" for name in modules)]
     rest = [path for path in sorted(firmware) if path not in needed]
     return {path: firmware[path] for path in sorted(needed + rest[: FILES - len(needed)])}
@@ -105,29 +105,22 @@ def forty() -> dict[str, bytes]:
 
 def rows() -> list[dict[str, Any]]:
     ours = _timed(lambda port, tree: [PYTHON, "-c", COMMAND, port])
-    cp = _timed(
-        lambda port, tree: [
-            PYTHON,
-            "-m",
-            "mpremote",
-            "connect",
-            port,
-            "cp",
-            "-r",
-            "borne_node",
-            "main.py",
-            ":",
-        ]
-    )
+    cp, forced = (_timed(lambda port, tree, how=how: _mpremote(port, how)) for how in ("-r", "-rf"))
     put = _timed(
         lambda port, tree: [PYTHON, "-m", "ampy.cli", "-p", port, "put", "borne_node", "/borne_node"]
     )
     name = "deploy of one changed file into 40, 115200 baud"
     return [
         _row(name, ours, "s", "mpremote cp -r", cp, cp / ours),
+        _row(name, ours, "s", "mpremote cp -rf", forced, forced / ours),
         _row(name, ours, "s", "ampy put", put, put / ours),
         *_bytecode(),
     ]
+
+
+def _mpremote(port: str, how: str) -> list[str]:
+    """Since 1.24 `cp` leaves out files of the same hash; with -f it copies them all, as it did before."""
+    return [PYTHON, "-m", "mpremote", "connect", port, "cp", how, "borne_node", "main.py", ":"]
 
 
 def _row(

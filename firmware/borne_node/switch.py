@@ -17,8 +17,10 @@ _ENOENT = 2
 def complete():
     """Carry out the list, then remove it and the folder. Raises OSError where the filesystem is damaged or full."""
     with open(READY) as file:
-        for line in file:
-            _carry_out(line.rstrip("\n"))
+        lines = file.read().split("\n")
+    # Closed by now: no file is open in a folder whose files go.
+    for line in lines:
+        _carry_out(line)
     os.remove(READY)
     _quietly(os.rmdir, FOLDER)
 

@@ -39,28 +39,29 @@ _TRIES: Final = 3
 # LittleFS now and then compacts for seconds, and a hundred files are hashed in two.
 _SECONDS: Final = 20
 
+# In capitals what Repl.write_file has small letters for.
 _HELPERS: Final = f"""\
 import os,sys
 from hashlib import sha256
 from binascii import a2b_base64,b2a_base64,crc32
 r=[]
 def t(*a):r.append(' '.join(a))
-def b(s):return str(b2a_base64(s),'ascii').strip()
-def h(p):
+def B(s):return str(b2a_base64(s),'ascii').strip()
+def H(p):
  s=sha256()
  with open(p,'rb') as f:
   while 1:
    d=f.read(1024)
    if not d:break
    s.update(d)
- t(b(s.digest()[:{_HASH_BYTES}]),p)
+ t(B(s.digest()[:{_HASH_BYTES}]),p)
 def o(p):
  global g
  g=open(p,'wb')
-def w(s):g.write(a2b_base64(s))
+def W(s):g.write(a2b_base64(s))
 def c(p):
  g.close()
- h(p)
+ H(p)
 def e():
  s='\\n'.join(r)
  r.clear()
@@ -78,18 +79,20 @@ def l(d):
  for i in x:
   p=d+'/'+i[0]
   if i[1]&0x4000:l(p)
-  else:h(p)
+  else:H(p)
 for p in ({_MAIN!r},{node.VERSION_FILE!r}):
- try:h(p)
+ try:H(p)
  except OSError:pass
 l({_PACKAGE!r})
 l({switch.FOLDER!r})
 {_FREE}
 t('#mpy',str(getattr(sys.implementation,'_mpy',0)&255))
-try:t('#board',b(open({node.BOARD_FILE!r},'rb').read()))
+try:
+ with open({node.BOARD_FILE!r},'rb') as f:t('#board',B(f.read()))
 except OSError:pass
 try:
- if {switch.READY!r} in open({_MAIN!r}).read():t('#switch 1')
+ with open({_MAIN!r}) as f:
+  if {switch.READY!r} in f.read():t('#switch 1')
 except OSError:pass
 """
 
@@ -191,7 +194,7 @@ def _look(board: Repl) -> _Found:
 
 
 def _told(board: Repl, code: str) -> list[str]:
-    """The lines that `t` and `h` gather while the code runs, arrived as they were said. Raises ReplError."""
+    """The lines that `t` and `H` gather while the code runs, arrived as they were said. Raises ReplError."""
     said = board.run_whole(code + "\ne()", _SECONDS).rstrip("\n")
     text, _, check = said.rpartition("\n")
     if check.strip() != str(binascii.crc32(text.encode())):
@@ -308,7 +311,7 @@ def _put(board: Repl, files: Sequence[tuple[str, str]], wanted: Mapping[str, byt
             if len(code) > _BATCH - _PIECE:
                 board.run_whole(code, _SECONDS)
                 code = ""
-            code += f"w({base64.b64encode(content[at : at + _PIECE]).decode()!r})\n"
+            code += f"W({base64.b64encode(content[at : at + _PIECE]).decode()!r})\n"
         code += f"c({name!r})\n"
     hashes = _hashes(_told(board, code))
     return [path for path, number in files if hashes.get(f"{switch.FOLDER}/{number}") != _hash(wanted[path])]
@@ -326,15 +329,14 @@ def _complete(board: Repl) -> None:
 
 
 def _compare(board: Repl, wanted: Mapping[str, bytes], changed: Sequence[str]) -> None:
-    board.run_whole(_HELPERS)
-    there = _hashes(_told(board, f"for p in {list(changed)!r}:h(p)"))
+    there = _hashes(_told(board, f"for p in {list(changed)!r}:H(p)"))
     for path in changed:
         if there.get(path) != _hash(wanted[path]):
             raise DeviceError(f"{board.port}: {path} on the node is not what was sent; deploy again")
 
 
 def _hashes(lines: Sequence[str]) -> dict[str, str]:
-    """Path to hash, out of what the node's `h` said."""
+    """Path to hash, out of what the node's `H` said."""
     parts = (line.partition(" ") for line in lines)
     return {path: found for found, _, path in parts}
 

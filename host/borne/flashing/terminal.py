@@ -6,7 +6,7 @@ import os
 import select
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -18,13 +18,17 @@ from borne.flashing import entering
 LEAVE: Final = b"\x1d"  # Ctrl-]
 
 
-def attach(port: str) -> None:
-    """Connect this terminal with a board until Ctrl-]. Raises PortError, UserError without a terminal, ReplError."""
+def attach(port: str, tell: Callable[[str], None]) -> None:
+    """Connect this terminal with a board until Ctrl-]; `tell` gets how to leave, and that it was left.
+
+    Raises UserError without a terminal, PortError, ReplError.
+    """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UserError(
             "console: needs a terminal; to run code there is borne exec, to listen borne logs --follow"
         )
     line = entering.open_quietly(port)
+    tell(f"{port}: Ctrl-C for the prompt, Ctrl-D there starts the node anew, Ctrl-] leaves")
     try:
         if os.name == "nt":
             _windows(line)
@@ -32,6 +36,7 @@ def attach(port: str) -> None:
             _posix(line, port)
     finally:
         line.close()
+    tell(f"\n{port}: left; the node goes on with what it does")
 
 
 def _posix(line: serial.Serial, port: str) -> None:
