@@ -68,7 +68,12 @@ ONLY = {
     "Released": {("privacy/gate.py", "<module>"), ("privacy/gate.py", "_released")},
     "urandom": {("hardware.py", "__init__"), ("hardware.py", "noise")},
     "put": {("app.py", "keep")},
-    "keep": {("app.py", "report"), ("app.py", "report_health"), ("commands.py", "_send_settings"), ("commands.py", "_resend")},
+    "keep": {
+        ("app.py", "report"),
+        ("app.py", "report_health"),
+        ("commands.py", "_send_settings"),
+        ("commands.py", "_resend"),
+    },
     "print": {
         ("app.py", "sense"),
         ("app.py", "open_outbox"),
