@@ -5,7 +5,7 @@ import struct
 
 from borne_node import app, settings
 from borne_node.errors import StorageError
-from borne_node.link.lorawan import session
+from borne_node.link.lorawan import join, session
 from borne_node.outbox import Outbox
 
 
@@ -42,12 +42,12 @@ def _outbox(lost, waiting):
 
 def _counters(nvs):
     """The next DevNonce; FCntUp up to which all may have been used; the last FCntDown."""
-    nonce, counts = nvs.read(session.NONCE), nvs.read(session.COUNTS)
+    nonce, counts = nvs.read(join.NONCE), nvs.read(session.COUNTS)
     up = down = None
     if counts and len(counts) == 12:
         _, up, down = struct.unpack("<III", counts)
     return {
-        "dev_nonce": struct.unpack("<I", nonce)[0] if nonce and len(nonce) == 4 else None,
+        "dev_nonce": struct.unpack("<I", nonce[:4])[0] if nonce and len(nonce) == 8 else None,
         "fcnt_up": up,
         "fcnt_down": down - 1 if down else None,
     }

@@ -87,7 +87,7 @@ def test_info_of_a_node_and_of_one_that_is_not_provisioned(place: Callable[..., 
     board = place(**{"settings.json": SETTINGS})
     with_secret = (
         "import esp32\nn=esp32.NVS('borne')\nn.set_blob('wifi_pw.a',b'hunter2hunter2')\n"
-        "n.set_blob('lw_nonce',bytes((7,0,0,0)))\nn.commit()"
+        "n.set_blob('lw_nonce',bytes((7,0,0,0,1,2,3,4)))\nn.commit()"
     )
     borne("exec", "-p", board.port, with_secret)
     done = borne("info", "--port", board.port, "--json")

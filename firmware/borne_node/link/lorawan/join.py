@@ -11,7 +11,7 @@ from borne_node.link.lorawan.channels import Channels
 from borne_node.link.lorawan.crypto import session_keys
 
 _REQUEST = const(23)  # bytes
-_NONCE = "lw_nonce"  # in NVS: the next DevNonce
+NONCE = "lw_nonce"  # in NVS: the next DevNonce
 _LAST_NONCE = const(0xFFFF)
 _DELAY_MS = const(5000)  # RP002-1.0.4, default settings: JOIN_ACCEPT_DELAY1; the second window is 1 s later
 # Seconds between join requests, each +-20 %; the last one stays.
@@ -113,7 +113,7 @@ def _next_nonce(store, owner):
 
     `owner` stands for JoinEUI and AppKey: with new ones a counter at its end starts over.
     """
-    raw = store.read(_NONCE)
+    raw = store.read(NONCE)
     if raw and len(raw) != 8:
         # Starting over would use DevNonces again, which networks refuse for ever.
         raise StorageError("the DevNonce counter is unreadable")
@@ -122,6 +122,6 @@ def _next_nonce(store, owner):
         if whose == owner:
             return None
         nonce = 0
-    store.write(_NONCE, struct.pack("<II", nonce + 1, owner))
+    store.write(NONCE, struct.pack("<II", nonce + 1, owner))
     store.commit()
     return nonce

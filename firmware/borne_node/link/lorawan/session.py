@@ -1,6 +1,6 @@
 """What node and network agreed on, and its records: what must never be lost lies in NVS, what may be in RTC memory.
 
-lw_nonce    NVS, before every join request: the next DevNonce
+lw_nonce    NVS, before every join request: the next DevNonce, and whose it is (join.py)
 lw_session  NVS, on a join and when the network changes a setting: keys, address, channels, receive windows
 lw_count    NVS, once in 64 uplinks: FCntUp up to which all may have been used; FCntDown
 lorawan     RTC, before every uplink: the exact counters, the answers owed, the back-offs, the airtime account
