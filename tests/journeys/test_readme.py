@@ -134,7 +134,8 @@ def certificate() -> bytes:
 
 
 def test_the_maker_sees_a_first_report(desk: Desk) -> None:
-    maker = [command for command in commands() if command.startswith("borne")][:5]
+    names = ("boards", "ports", "flash", "provision", "listen")
+    maker = [next(one for one in commands() if one.startswith(f"borne {name}")) for name in names]
     for command in maker[:4]:
         desk.run(command)
     with desk.shell(maker[4]) as listening:
@@ -143,6 +144,18 @@ def test_the_maker_sees_a_first_report(desk: Desk) -> None:
         desk.clock.run_for(60)
         output, _ = listening.communicate(timeout=60)
     assert "bin-7" in output and "battery 3900 mV" in output, output
+
+
+def test_a_living_node_is_looked_after(desk: Desk) -> None:
+    desk.run(next(command for command in commands() if command.startswith("borne flash")))
+    doctor, info, deploy = [
+        command
+        for command in commands()
+        if command.startswith(("borne doctor", "borne info", "borne deploy"))
+    ]
+    assert "nothing in it is amiss" in desk.run(doctor)
+    assert "firmware" in desk.run(info)
+    assert "nothing was written" in desk.run(deploy)
 
 
 def test_the_technician_changes_a_node(desk: Desk) -> None:
@@ -221,6 +234,9 @@ def test_no_command_is_left_out() -> None:
         "borne flash",
         "borne provision",
         "borne fleet",
+        "borne doctor",
+        "borne info",
+        "borne deploy",
         "borne listen",
         "borne decode",
         "borne codec",
