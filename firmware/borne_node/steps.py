@@ -23,11 +23,12 @@ def step(function):
 
 def _let_go(before):
     package = __name__.rpartition(".")[0]
-    for name in list(sys.modules):
+    loaded = [name for name in sys.modules if name not in before and name.startswith(package + ".")]
+    for name in loaded:
         parent, _, child = name.rpartition(".")
-        if name not in before and name.startswith(package + "."):
-            del sys.modules[name]
-            # A package holds its modules as attributes too.
-            if hasattr(sys.modules.get(parent), child):
-                delattr(sys.modules[parent], child)
-    gc.collect()
+        del sys.modules[name]
+        # A package holds its modules as attributes too.
+        if hasattr(sys.modules.get(parent), child):
+            delattr(sys.modules[parent], child)
+    if loaded:
+        gc.collect()
