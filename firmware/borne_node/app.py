@@ -259,9 +259,6 @@ def run(board):
             dimmer.stay_up(node, until)
             node = Node(board, settings)
             until, pin = node.wake()
-    except SettingsError as problem:
-        end(board)
-        return board.stay("%s; provision this node (again)" % problem)
     except KeyboardInterrupt:
         end(board)
         return board.stay("interrupted by a host")
