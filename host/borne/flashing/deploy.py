@@ -63,10 +63,15 @@ def c(p):
  g.close()
  H(p)
 def e():
- s='\\n'.join(r)
+ k,n=0,''
+ for x in r:
+  x=n+x
+  k=crc32(x.encode(),k)
+  print(x,end='')
+  n='\\n'
  r.clear()
- print(s)
- print(crc32(s.encode()))
+ print()
+ print(k)
 """
 _FREE: Final = """\
 v=os.statvfs('/')
