@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from borne import boards, radio
 from borne.cli import app
-from borne.errors import SettingError
+from borne.errors import PortError, SettingError
 from borne.flashing import node
 from borne.fleet import credentials, lorawan
 from borne.fleet.provision import check, provision
@@ -136,6 +136,15 @@ def test_the_command_makes_an_identity_and_keeps_the_key_in_a_file(board, tmp_pa
         settings = stored(board)
         assert json.loads(result.stdout)["slot"] == settings["slot"]
         assert settings["dev_eui"] == "70b3d57ed0123456"
+
+
+def test_a_new_key_that_no_node_got_leaves_no_file(board, tmp_path):
+    file = tmp_path / "lamp-1.key"
+    rest = ["--kind", "light", "--name", "lamp-1", "--link", "lorawan", "--new-app-key", str(file)]
+    result = run("-p", str(tmp_path / "none"), *rest)
+    assert isinstance(result.exception, PortError) and not file.exists()
+    result = run("-p", board.port, *rest)
+    assert result.exit_code == 0 and file.exists()
 
 
 def test_what_is_missing_is_named():

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from borne.cli import provision_options as options
-from borne.errors import SettingError, UserError
+from borne.errors import BorneError, SettingError, UserError
 from borne.fleet.provision import check_settings
 from borne.fleet.provision import provision as write
 
@@ -100,7 +100,20 @@ def _by_options(port: str, given: dict[str, Any], as_json: bool) -> None:
     # Before anybody is asked for a password.
     check_settings(settings)
     secrets = options.secrets(given, settings["link"], bool(settings.get("mqtt_user")))
-    done = write(port, settings, secrets, None if as_json else _step)
+    begun: list[str] = []
+
+    def tell(step: str) -> None:
+        begun.append(step)
+        if not as_json:
+            _step(step)
+
+    try:
+        done = write(port, settings, secrets, tell)
+    except BorneError:
+        if given["new_app_key"] is not None and "secrets" not in begun:
+            # No node has the key yet, and the same command shall work the next time.
+            given["new_app_key"].unlink(missing_ok=True)
+        raise
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(done)))
         return
