@@ -138,10 +138,15 @@ def test_a_cable_and_the_power_may_go_at_any_byte(place: Callable[..., VirtualBo
         board = place(OLD | OWN)
         assert board.wait_for(READY)
         board.line.fault(cut_after=cut)
-        with pytest.raises(BorneError):
+        try:
             deploy(board.port)
+            said_done = True
+        except BorneError:
+            said_done = False
         board.power_off()
         before = firmware(on_flash(board))
+        # A deploy takes a few bytes more or less each time: the last cuts may come after its end.
+        assert not said_done or before == NEW, cut
         board.replug()
         board.forget_printed()
         board.power_on()
