@@ -2,11 +2,11 @@
 
 from aes import aes
 from clock import FakeClock
-from lorawan_network import Network
+from lorawan_network import Network, asked
 from radio import Ether, FakeRadio
 from store import FakeStore
 
-from borne_node.link.lorawan import join, regions, requests  # noqa: F401  loaded once, for a node loads them each time
+from borne_node.link.lorawan import commands, join, regions, requests  # noqa: F401  loaded once, for a node loads them each time
 from borne_node.link.lorawan.mac import Mac
 from borne_node.link.lorawan.regions import eu868  # noqa: F401
 
@@ -95,3 +95,42 @@ def joined(region="EU868", **options):
     node = Node(region, **options)
     assert node.join()
     return node
+
+
+def request(command, *values):
+    """A MAC command of the network, as its bytes."""
+    return commands.pack(commands.DOWNLINK, command, *values)
+
+
+def snapshot(node):
+    """All that a refused frame must leave as it is."""
+    session = node.mac.session
+    names = (
+        "address",
+        "keys",
+        "rate",
+        "power",
+        "transmissions",
+        "rx1_offset",
+        "rx2_hz",
+        "rx2_rate",
+        "rx_delay",
+    )
+    values = [getattr(session, name) for name in names]
+    values += [
+        session.aggregate,
+        session.eirp,
+        session.up_dwell,
+        session.down_dwell,
+        session.down,
+        session.up,
+    ]
+    return values, session.channels.pack(), node.mac.answers.fitting(99), node.mac._owed, node.mac._more
+
+
+def exchange(node, stream):
+    """What the device answers to a stream of requests."""
+    node.answer(port=0, payload=stream)
+    node.send()
+    node.send()
+    return asked(node.last)
