@@ -6,6 +6,7 @@ import base64
 import datetime
 import hashlib
 import json
+import random
 import shutil
 import socket
 import ssl
@@ -79,9 +80,12 @@ def _private(key: ec.EllipticCurvePrivateKey, encoding: serialization.Encoding) 
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on; not one of those that the system hands out, lest it is gone before it is used."""
+    while True:
+        port = random.SystemRandom().randrange(10_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Broker:
