@@ -149,6 +149,20 @@ def test_new_firmware_replaces_the_old_and_nothing_of_the_nodes_own(how):
     assert not rescued()
 
 
+@pytest.mark.parametrize("older", [{}, {"borne_node/app.mpy": b"M old"}])
+def test_a_deploy_that_waits_does_not_come_back_over_what_was_flashed(how, older):
+    """It was cut at its switch; main.py would finish it at the next start, with the files of then."""
+    with RomBoard() as board:
+        lived_in(board, how)
+        pending = {"deploy/0": b"M of yesterday", "deploy/ready": b"+0 borne_node/app.mpy\n-borne_node/clock.mpy\n"}
+        add_files(board.flash, {**older, **pending})
+        keys = values_of(board.flash)
+        done = flasher.flash(Job(board.port, DEVKIT), how)
+        assert files_of(board.flash) == {**OWN, **node.node_files(DEVKIT)}
+        assert values_of(board.flash) == keys
+    assert sorted(done.kept) == sorted(OWN)
+
+
 def test_a_changed_file_of_the_firmware_is_noticed_though_the_version_says_otherwise(how):
     with RomBoard() as board:
         lived_in(board, how)

@@ -18,7 +18,7 @@ from borne.flashing import bytecode, images, nvs, volume
 from borne.flashing.image import MicroPython, Region
 from borne.flashing.nvs import Record
 from borne_node import __version__ as FIRMWARE_VERSION
-from borne_node import settings
+from borne_node import settings, switch
 from borne_node.errors import SettingsError
 from borne_node.secrets import SECRETS
 
@@ -106,9 +106,12 @@ def is_firmware(path: str) -> bool:
 
 def is_nodes_own(path: str) -> bool:
     """Whether a file outlives a flash. MicroPython's boot.py does not: it runs first and could keep the node from
-    starting; nor does what a cut cable left half-written.
+    starting; nor does what a cut cable left half-written, nor a deploy that waits for its switch: main.py would finish
+    it, with files of then over those of now.
     """
-    return not is_firmware(path) and path != "boot.py" and not path.endswith(".new")
+    if is_firmware(path) or path.startswith(switch.FOLDER + "/"):
+        return False
+    return path != "boot.py" and not path.endswith(".new")
 
 
 def filesystem(content: Mapping[str, bytes], size: int) -> bytes:
