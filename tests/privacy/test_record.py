@@ -163,15 +163,15 @@ def test_settings_are_read_in_three_shapes_and_checked(tmp_path: Path) -> None:
     one.write_bytes(settings.canonical(EVERY[0]))
     several.write_text(json.dumps([dict(each) for each in EVERY[:2]]))
     lines.write_bytes(b"\n".join(settings.canonical(each) for each in EVERY))
-    assert len(files.read([one, several, lines]).nodes) == 8
+    assert len(files.read(files.settings([one, several, lines])).nodes) == 8
     one.write_text('{"name": "x", "kind": "rocket"}')
     with pytest.raises(SettingError, match="one.json: kind: must be one of"):
-        files.read([one])
+        files.read(files.settings([one]))
     lines.write_bytes(settings.canonical(EVERY[0]) + b"\n{")
     with pytest.raises(SettingError, match="line 2: is no JSON"):
-        files.read([lines])
+        files.read(files.settings([lines]))
     with pytest.raises(UserError, match="No such file"):
-        files.read([tmp_path / "none.json"])
+        files.read(files.settings([tmp_path / "none.json"]))
 
 
 def test_facts_are_checked(tmp_path: Path) -> None:
@@ -215,3 +215,34 @@ def test_paper_has_the_letters_of_names() -> None:
 
 def test_what_is_no_latin_letter_is_marked_as_left_out() -> None:
     assert blocks._known("Αθήνα 1") == "????? 1"
+
+
+def test_a_fleet_is_documented_from_its_list_and_from_what_its_nodes_were_told(tmp_path: Path) -> None:
+    from borne.fleet.model import Asset
+    from borne.fleet.registry import Stamp, assets, nodes, open_registry
+
+    registry, at = tmp_path / "r.sqlite", Stamp(1_800_000_000)
+    made = open_registry(str(registry))
+    with made.writing() as db:
+        told = node("parking", bays=6)
+        assets.add(db, [Asset("P", "parking", site="S", settings={"bays": 1, "profile": "bay"})], at)
+        assets.add(db, [Asset("F", "fill", site="S", settings={"depth_mm": 1200})], at)
+        assets.add(db, [Asset("L", "light", site="other")], at)
+        nodes.reserve(db, nodes.get(db, "P"), "240ac4010203", None, None, at)
+        standing = nodes.get(db, "P")
+        nodes.provisioned(db, standing, settings.canonical(told).decode(), "ab" * 32, "0.1.0", at)
+    made.close()
+
+    def notices(*arguments: str) -> set[str]:
+        folder = tmp_path / f"out{len(arguments)}"
+        command = ["record", "-o", str(folder), "--registry", str(registry), "--lang", "en", *arguments]
+        done = CliRunner().invoke(privacy, command)
+        assert done.exit_code == 0, done.output
+        return {path.stem for path in (folder / "en").glob("notice-*.pdf")}
+
+    # The list says `bay` by now, the node on the street still runs `zone`.
+    assert notices("--site", "S") == {"notice-zone", "notice-fill"}
+    assert notices() == {"notice-zone", "notice-fill", "notice-light"}
+    wrong = CliRunner().invoke(privacy, ["record", "x.json", "--site", "S", "-o", str(tmp_path / "none")])
+    assert isinstance(wrong.exception, UserError) and "or of the fleet" in str(wrong.exception)
+    assert not (tmp_path / "none").exists()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from borne.cli.fleet.options import RegistryOption, SiteOption
 from borne.decoding.stream import batches
 from borne.errors import UserError
 from borne.privacy import audit as auditor
@@ -58,11 +60,16 @@ def audit(
 
 @privacy.command()
 def record(
-    settings: Annotated[
-        list[Path],
-        typer.Argument(metavar="SETTINGS...", help="settings.json of nodes: one, a list, or one a line."),
-    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the documents.")],
+    settings: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[SETTINGS]...",
+            help="settings.json of nodes: one, a list, or one a line. The fleet's registry if not given.",
+        ),
+    ] = None,
+    site: SiteOption = None,
+    registry: RegistryOption = None,
     facts: Annotated[
         Path | None, typer.Option("--facts", help="TOML: controller, contact, dpo, legal_basis, purpose, ...")
     ] = None,
@@ -77,9 +84,24 @@ def record(
     """Write the Article 30 entry, DPIA annex, statement of anonymity, retention, data dictionary and notices."""
     from borne.privacy.record import files
 
-    fleet = files.read(settings, facts, report)
+    if settings and (site or registry):
+        raise UserError("record: of settings files, or of the fleet (--site, --registry)?")
+    given = files.settings(settings) if settings else _of_fleet(site, registry)
+    fleet = files.read(given, facts, report)
     languages = LANGUAGES if language == "both" else (str(language),)
     for path in files.write(fleet, output, languages, policy_hash):
         typer.echo(str(path))
     for name in fleet.missing:
         typer.echo(f"to be filled in: {name}", err=True)
+
+
+def _of_fleet(site: str | None, registry: str | None) -> Iterable[tuple[str, Any]]:
+    try:
+        from borne.fleet import told
+        from borne.fleet.registry import open_registry
+        from borne.fleet.registry.assets import Filter
+    except ModuleNotFoundError as error:
+        raise UserError(f"record: a fleet needs {error.name}: pip install 'borne[fleet]'") from None
+
+    with open_registry(registry, create=False).reading() as db:
+        return list(told.settings(db, Filter(site=site)))

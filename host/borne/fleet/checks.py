@@ -30,6 +30,11 @@ def settings(asset: Asset) -> dict[str, Any]:
     return found
 
 
+def whole(asset: Asset) -> dict[str, Any]:
+    """All settings of its node, with stand-ins for what only its site and its board tell. Raises SettingError."""
+    return check_settings({**settings(asset), **_LINK.get(asset.link, {})})
+
+
 def check(asset: Asset) -> None:
     """Raises SettingError or BoardError, whose first word is the field."""
     given = settings(asset)

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from borne.errors import SettingError, UserError
 from borne.privacy.record.blocks import markdown, pdf, table_csv
 from borne.privacy.record.documents import Fleet, documents
-from borne_node import settings
+from borne_node import settings as node_settings
 from borne_node.errors import SettingsError
 
-_validate: Any = settings.validate
+_validate: Any = node_settings.validate
 
 
-def read(nodes: Sequence[Path], facts: Path | None = None, report: Path | None = None) -> Fleet:
-    """A fleet out of settings files (one node, a list of them, or one a line), facts (TOML) and an attack report.
+def settings(paths: Sequence[Path]) -> Iterator[tuple[str, Any]]:
+    """(where, settings) out of files of one node, a list of nodes, or one a line. Raises SettingError, UserError."""
+    for path in paths:
+        for one in _nodes(path):
+            yield str(path), one
 
-    Raises SettingError that names file and field, UserError.
+
+def read(nodes: Iterable[tuple[str, Any]], facts: Path | None = None, report: Path | None = None) -> Fleet:
+    """A fleet out of settings, each with where it is from, facts (TOML) and an attack report.
+
+    Raises SettingError that names file or asset and field, UserError.
     """
-    given = tuple(_checked(path, one) for path in nodes for one in _nodes(path))
+    given = tuple(_checked(where, one) for where, one in nodes)
     known = _toml(facts) if facts else {}
     for name, value in known.items():
         if not isinstance(value, str):
@@ -45,11 +52,11 @@ def _nodes(path: Path) -> Iterator[Any]:
     yield from found if isinstance(found, list) else [found]
 
 
-def _checked(path: Path, given: Any) -> Mapping[str, Any]:
+def _checked(where: str, given: Any) -> Mapping[str, Any]:
     try:
         return dict(_validate(given))
     except SettingsError as error:
-        raise SettingError(f"{path}: {error}") from None
+        raise SettingError(f"{where}: {error}") from None
 
 
 def _json(path: Path) -> Mapping[str, Any]:
