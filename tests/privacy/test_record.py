@@ -246,3 +246,14 @@ def test_a_fleet_is_documented_from_its_list_and_from_what_its_nodes_were_told(t
     wrong = CliRunner().invoke(privacy, ["record", "x.json", "--site", "S", "-o", str(tmp_path / "none")])
     assert isinstance(wrong.exception, UserError) and "or of the fleet" in str(wrong.exception)
     assert not (tmp_path / "none").exists()
+
+
+def test_a_notice_says_what_the_sensors_of_this_fleet_measure() -> None:
+    from borne_node import sensors
+
+    overhead = node("parking", bays=8, sensor="vl53l1x", floor_mm=2500)
+    (notice,) = (one for one in made(Fleet((EVERY[0], overhead), FACTS)).values() if one.paper == "A5")
+    assert "magnetic sensor or whether a car stands under each sensor" in text(notice)
+    for kind, setting in (("parking", "sensor"), ("light", "presence"), ("fill", "sensor")):
+        for name in sensors.choices(kind, setting):
+            assert all(words.Words(one).measured(kind, name) for one in words.LANGUAGES), name

@@ -19,6 +19,9 @@ _LETTERS = "cp1252"
 # Latin letters whose stroke is no mark that Unicode takes apart.
 _UNMARKED = str.maketrans("ĐđĦħıŁłŊŋŦŧ", "DdHhiLlNnTt")
 _PAPERS_MM = {"A4": (210, 297), "A5": (148, 210)}  # ISO 216
+_GREY = (95, 95, 95)
+_COLOURS = {"good": (0, 98, 65), "warning": (176, 28, 28)}
+_BAND_MM = 17
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,31 @@ class Paragraph:
 
 
 @dataclass(frozen=True)
+class Banner:
+    """What is to be seen from afar: a `title`, below it what is stated of it; `tone` is "good" or "warning"."""
+
+    title: str
+    text: str
+    tone: str
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A label, and large below it what it stands for."""
+
+    label: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Items:
     texts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Grid:
+    """`head` is empty where the first column names what stands beside it."""
+
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
@@ -51,7 +73,7 @@ class Code:
     text: str
 
 
-Block = Heading | Paragraph | Items | Grid | Code
+Block = Heading | Paragraph | Banner | Pair | Items | Grid | Code
 
 
 def markdown(blocks: Sequence[Block]) -> str:
@@ -63,11 +85,16 @@ def _mark(block: Block) -> str:
         return f"{'#' * block.level} {block.text}"
     if isinstance(block, Paragraph):
         return f"**{block.text}**" if block.strong else block.text
+    if isinstance(block, Banner):
+        return f"## {block.title}\n\n**{block.text}**"
+    if isinstance(block, Pair):
+        return f"**{block.label}**  \n{block.text}"
     if isinstance(block, Items):
         return "\n".join(f"- {one}" for one in block.texts)
     if isinstance(block, Code):
         return f"<{block.text}>"
-    rows = [block.head, ("---",) * len(block.head), *block.rows]
+    wide = len(block.rows[0])
+    rows = [block.head or ("",) * wide, ("---",) * wide, *block.rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
 
 
@@ -102,17 +129,47 @@ def _draw(page: FPDF, block: Block, scale: float) -> None:
         _write(page, block.text, _SIZES[block.level] * scale, "B")
     elif isinstance(block, Paragraph):
         _write(page, block.text, 9.5 * scale, "B" if block.strong else "")
+    elif isinstance(block, Banner):
+        _band(page, block)
+    elif isinstance(block, Pair):
+        page.set_text_color(*_GREY)
+        _write(page, block.label, 8)
+        page.set_text_color(0)
+        _write(page, block.text, 10.5)
+        page.ln(1)
     elif isinstance(block, Items):
         for one in block.texts:
             _write(page, f"- {one}", 9.5 * scale)
     elif isinstance(block, Code):
         _code(page, block.text, scale)
     else:
-        page.set_font("Helvetica", size=7.5 * scale)
-        with page.table(line_height=4 * scale) as table:
-            for row in (block.head, *block.rows):
-                table.row([_known(cell) for cell in row])
+        _table(page, block, scale)
     page.ln(1.5)
+
+
+def _band(page: FPDF, band: Banner) -> None:
+    page.ln(1.5)
+    page.set_fill_color(*_COLOURS[band.tone])
+    top = page.get_y()
+    page.rect(0, top, page.w, _BAND_MM, style="F")
+    page.set_text_color(255)
+    page.set_y(top + 3)
+    _write(page, band.title, 13, "B")
+    _write(page, band.text, 10)
+    page.set_text_color(0)
+    page.set_fill_color(0)
+    page.set_y(top + _BAND_MM + 2)
+
+
+def _table(page: FPDF, grid: Grid, scale: float) -> None:
+    page.set_font("Helvetica", size=7.5 * scale)
+    # A first column of names needs less room than what they stand for.
+    widths = None if grid.head else (1, *(3,) * (len(grid.rows[0]) - 1))
+    with page.table(
+        line_height=4 * scale, text_align="LEFT", col_widths=widths, first_row_as_headings=bool(grid.head)
+    ) as table:
+        for row in (grid.head, *grid.rows) if grid.head else grid.rows:
+            table.row([_known(cell) for cell in row])
 
 
 def _write(page: FPDF, text: str, size: float, style: str = "") -> None:

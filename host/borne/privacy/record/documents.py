@@ -11,7 +11,7 @@ from borne import __version__
 from borne.decoding.dictionary import code_words
 from borne.decoding.table import Field, layouts
 from borne.errors import UserError
-from borne.privacy.record.blocks import Block, Code, Grid, Heading, Items, Paragraph
+from borne.privacy.record.blocks import Banner, Block, Code, Grid, Heading, Items, Pair, Paragraph
 from borne.privacy.record.words import Words, facts
 from borne_node.privacy import policy
 from borne_node.report import schema
@@ -106,10 +106,10 @@ def documents(fleet: Fleet, language: str, policy_hash: str | None = None) -> li
 
 def _head(fleet: Fleet, say: Words, title: str) -> Iterator[Block]:
     yield Heading(1, say(title))
-    yield Paragraph(f"{say('firmware')} {__version__}; {say('policy')}: {_digest().hex()}")
+    yield Paragraph(f"{say('firmware')} {__version__}; {say.pair(say('policy'), _digest().hex())}")
     if fleet.missing:
         yield Heading(3, say("to_fill"))
-        yield Items(tuple(f"{say.fact(name)}: {_hole(say)}" for name in fleet.missing))
+        yield Items(tuple(say.pair(say.fact(name), _hole(say)) for name in fleet.missing))
 
 
 def _hole(say: Words) -> str:
@@ -125,7 +125,7 @@ def _article30(fleet: Fleet, say: Words) -> Iterator[Block]:
     rows = [(say.fact(name), _fact(fleet, say, name)) for name in facts()]
     rows.append((say("subjects"), say("subjects_of")))
     rows.append((say("transfers"), say("transfers_of")))
-    yield Grid(("", ""), tuple(rows))
+    yield Grid((), tuple(rows))
     yield Heading(2, say("categories"))
     yield _profiles(fleet, say)
     yield Heading(2, say("security"))
@@ -197,8 +197,8 @@ def _measured(one: Mapping[str, Any]) -> str:
 def _anonymity(fleet: Fleet, say: Words) -> Iterator[Block]:
     yield from _head(fleet, say, "anonymity")
     for row in fleet.rows:
-        yield Heading(2, f"{say.profile(row.profile, 'title')}: {say.says(row.says)}")
-        yield Grid(("", ""), tuple(_answers(row, say)))
+        yield Heading(2, say.pair(say.profile(row.profile, "title"), say.says(row.says)))
+        yield Grid((), tuple(_answers(row, say)))
         fields = layouts()[row.port].fields
         rows = {one.row: one for one in reversed(fields)}
         yield Grid(
@@ -295,20 +295,27 @@ def _described(port: int, one: Field, say: Words) -> tuple[str, ...]:
 
 
 def _notice(fleet: Fleet, say: Words, row: Any) -> Iterator[Block]:
-    yield Heading(1, say("notice"))
-    yield Heading(2, f"{say.profile(row.profile, 'title')}: {say.says(row.says)}")
     live = row.port == schema.LIVE
+    yield Heading(1, say("notice"))
+    yield Banner(say.profile(row.profile, "title"), say.says(row.says), "warning" if live else "good")
     yield Paragraph(say("live_notice" if live else "anonymous_notice"), strong=True)
     for name, text in (
-        ("what_measured", say.profile(row.profile, "measured")),
+        ("what_measured", _measured_by(fleet, say, row)),
         ("what_leaves", say.profile(row.profile, "leaves")),
         ("how_often", _often(row, say)),
     ):
-        yield Paragraph(f"{say(name)}: {text}.")
+        yield Pair(say(name), f"{text[0].upper()}{text[1:]}.")
     yield Paragraph(say("nothing_else"))
-    yield Paragraph(f"{say('who')}: {_fact(fleet, say, 'controller')}, {_fact(fleet, say, 'contact')}")
-    yield Paragraph(f"{say('policy')}: {_digest().hex()[:16]}")
+    yield Pair(say("who"), f"{_fact(fleet, say, 'controller')}, {_fact(fleet, say, 'contact')}")
     if fleet.facts.get("url"):
         yield Code(fleet.facts["url"])
     else:
-        yield Paragraph(f"{say('more')}: {_hole(say)}")
+        yield Pair(say("more"), _hole(say))
+    yield Paragraph(say.pair(say("policy"), _digest().hex()[:16]))
+
+
+def _measured_by(fleet: Fleet, say: Words, row: Any) -> str:
+    """What the sensors that this fleet has for a profile measure."""
+    of_profile = [node for node in fleet.nodes if (node["kind"], node["profile"]) == (row.kind, row.profile)]
+    used = {str(node["presence" if row.kind == "light" else "sensor"]) for node in of_profile}
+    return f" {say('or')} ".join(dict.fromkeys(say.measured(row.kind, one) for one in sorted(used)))

@@ -9,6 +9,7 @@ from importlib import resources
 from typing import Any, Final
 
 LANGUAGES: Final = ("en", "fr")
+NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 
 
 @cache
@@ -31,6 +32,15 @@ class Words:
     def __call__(self, name: str) -> str:
         return str(_all()["phrases"][name][self.language])
 
+    def pair(self, label: str, text: str) -> str:
+        """A label and what it stands for; French sets a space before the colon that breaks no line."""
+        return f"{label}{NO_BREAK if self.language == 'fr' else ''}: {text}"
+
+    def measured(self, kind: str, sensor: str) -> str:
+        """What a sensor measures; the drivers of one kind of physics share a text."""
+        texts = _all()["measured"][kind]
+        return next(str(one[self.language]) for one in texts if sensor in one["sensors"])
+
     def fact(self, name: str) -> str:
         return str(_all()["facts"][name][self.language])
 
@@ -48,5 +58,12 @@ class Words:
         return str(_all()["french"][text]) if self.language == "fr" else text
 
     def duration(self, seconds: int) -> str:
+        """What one such time is called after "every" or "par"."""
         hours, rest = divmod(seconds, 3600)
-        return f"{hours} h" if not rest else f"{seconds // 60} min"
+        if rest:
+            return f"{seconds // 60} min"
+        single = {
+            1: "heure" if self.language == "fr" else "hour",
+            24: "jour" if self.language == "fr" else "day",
+        }
+        return single.get(hours, f"{hours} h")
