@@ -25,12 +25,12 @@ from borne import boards
 from borne.virtual import SimClock, VirtualBoard, world
 from borne.virtual.broker import EmbeddedBroker
 from borne.virtual.street import nodes
-from borne_node import settings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 BIN = Path(sys.executable).parent
 SEED = 3
+LIST = "asset;kind;link;rue;latitude;longitude;depth_mm\nBIN-9;conteneur;wifi;rue des Lilas;48,8566;2,3522;1200\n"
 WIFI_PASSWORD, NODE_PASSWORD, TOWN_PASSWORD = "kerb stone", "lime tree 7", "town hall 1"
 
 
@@ -172,8 +172,7 @@ def test_the_technician_changes_a_node(desk: Desk) -> None:
 
 
 def test_the_technician_has_a_list(desk: Desk) -> None:
-    list_ = "asset;kind;link;rue;latitude;longitude;depth_mm\nBIN-9;conteneur;wifi;rue des Lilas;48,8566;2,3522;1200\n"
-    (desk.folder / "bins.csv").write_text(list_)
+    (desk.folder / "bins.csv").write_text(LIST)
     fleet = [command for command in commands() if command.startswith(("borne fleet", "borne provision BIN"))]
     shown = [desk.run(command) for command in fleet]
     assert [command.split()[2] for command in fleet] == [
@@ -194,8 +193,8 @@ def test_the_technician_has_a_list(desk: Desk) -> None:
 def test_the_officer_checks_and_writes(desk: Desk) -> None:
     uplinks = "".join(message("7b5b9f", f"2027-03-15T{hour:02}:02:00Z") for hour in range(0, 24, 4))
     (desk.folder / "captured.ndjson").write_text(uplinks)
-    given = {"name": "bin-7", "kind": "fill", "wifi_ssid": "town", "mqtt_host": "broker", "depth_mm": 1200}
-    (desk.folder / "settings.json").write_bytes(settings.canonical(settings.validate(given)))
+    (desk.folder / "bins.csv").write_text(LIST)
+    desk.run(next(command for command in commands() if command.startswith("borne fleet import")))
     audit, record = [command for command in commands() if command.startswith("borne privacy")]
     assert "each window once" in desk.run(audit)
     assert "controller" in desk.run(record)
