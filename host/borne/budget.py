@@ -21,6 +21,8 @@ from borne_node.report import codec, schema
 FAIR_USE_S: Final = 30  # The Things Network, Fair Use Policy
 BATTERY_MAH: Final = 6000  # two 18650 cells
 _USABLE: Final = 0.8  # of a battery's capacity, over its life and the winter
+# Of its capacity, a day, lithium ion: 1 to 2 % a month (Battery University, BU-802b: What does Elevated Self-discharge Do?).
+_LEAKS: Final = 0.015 / 30.4
 _DAY_S: Final = 86_400
 _HOUR_S: Final = 3_600
 # Seconds awake of a wake that only measures; what the sensors draw all the time, in uA: QMC5883L at 10 Hz (8 of them
@@ -49,7 +51,7 @@ class Budget:
     airtime    of one report, ms; `airtime_s` of a day, health included
     duty       the busiest hour as a share of what the law allows (1.0: all of it); None where there is no such law
     fair_use   a day as a share of the network's fair use, None where none was given
-    mah, life  a day's charge in mAh, and years on the battery; None where the board states no currents
+    mah, life  a day's charge in mAh, and years on the battery, which leaks; None where the board states no currents
     problems   why it cannot hold, in words; none: it holds
     """
 
@@ -99,7 +101,7 @@ def budget(
     duty = (airtime_us(full) * in_an_hour + airtime_us(health)) / 1e6 / _HOUR_S * share if share > 1 else None
     fair = airtime_s / fair_use_s if fair_use_s else None
     mah = _charge(board, row, kind, airtime_s, a_day + 1, sf, bandwidth, plan)
-    life = battery_mah * _USABLE / mah / _DAYS_A_YEAR if mah else None
+    life = battery_mah * _USABLE / (mah + battery_mah * _LEAKS) / _DAYS_A_YEAR if mah else None
     problems = (
         *_too_long(max(full, health), room, sf, region),
         *_too_much(duty, fair, airtime_s, fair_use_s, 100 / share),

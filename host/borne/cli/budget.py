@@ -17,9 +17,10 @@ from borne.budget import Budget
 from borne.errors import UserError
 
 _FACTORS = (7, 8, 9, 10, 11, 12)
+# Two lines each, so that a terminal of 80 columns holds them.
 _COLUMNS = (
-    *("SF", "bytes", "airtime", "reports a day", "airtime a day", "duty cycle", "fair use", "mAh a day"),
-    *("battery", ""),
+    *("SF", "bytes", "airtime\nms", "reports\na day", "airtime\ns a day", "duty\ncycle", "fair\nuse"),
+    *("mAh\na day", "battery\nyears", ""),
 )
 
 
@@ -64,15 +65,21 @@ def budget(
         for one in found:
             typer.echo(json.dumps(dataclasses.asdict(one)))
     else:
-        Console().print(_table(found))
+        console = Console(highlight=False)
+        console.print(_table(found))
+        for one in found:
+            if one.problems:
+                console.print(f"SF{one.sf}: {'; '.join(one.problems)}")
+        if loaded.power is None:
+            console.print(f"energy is unknown: the board file of {loaded.name} has no table `power`")
     if all(one.problems for one in found):
         raise UserError(f"budget: SF{found[0].sf}: {'; '.join(found[0].problems)}")
 
 
 def _table(found: list[Budget]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for name in _COLUMNS:
-        table.add_column(name, justify="left" if not name else "right")
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
     for one in found:
         table.add_row(*_cells(one), style="red" if one.problems else "")
     return table
@@ -83,12 +90,12 @@ def _cells(one: Budget) -> tuple[str, ...]:
     return (
         str(one.sf),
         str(full) if full == bare else f"{bare} + {full - bare}",
-        f"{one.airtime_ms:.0f} ms",
+        f"{one.airtime_ms:.0f}",
         f"{one.reports:g}",
-        f"{one.airtime_s:.1f} s",
-        "no limit" if one.duty is None else f"{one.duty:.1%}",
-        "no limit" if one.fair_use is None else f"{one.fair_use:.0%}",
-        "unknown" if one.mah is None else f"{one.mah:.1f}",
-        "unknown" if one.life is None else f"{one.life:.1f} years",
-        "; ".join(one.problems) or "holds",
+        f"{one.airtime_s:.1f}",
+        "none" if one.duty is None else f"{one.duty:.1%}",
+        "none" if one.fair_use is None else f"{one.fair_use:.0%}",
+        "?" if one.mah is None else f"{one.mah:.1f}",
+        "?" if one.life is None else f"{one.life:.1f}",
+        "refused" if one.problems else "holds",
     )
