@@ -21,7 +21,7 @@ from borne_node.report import codec, schema
 FAIR_USE_S: Final = 30  # The Things Network, Fair Use Policy
 BATTERY_MAH: Final = 6000  # two 18650 cells
 _USABLE: Final = 0.8  # of a battery's capacity, over its life and the winter
-# Of its capacity, a day, lithium ion: 1 to 2 % a month (Battery University, BU-802b: What does Elevated Self-discharge Do?).
+# Of its capacity, a day, lithium ion: 1 to 2 % a month (Battery University, BU-802b).
 _LEAKS: Final = 0.015 / 30.4
 _DAY_S: Final = 86_400
 _HOUR_S: Final = 3_600
