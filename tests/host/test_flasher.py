@@ -154,7 +154,10 @@ def test_a_deploy_that_waits_does_not_come_back_over_what_was_flashed(how, older
     """It was cut at its switch; main.py would finish it at the next start, with the files of then."""
     with RomBoard() as board:
         lived_in(board, how)
-        pending = {"deploy/0": b"M of yesterday", "deploy/ready": b"+0 borne_node/app.mpy\n-borne_node/clock.mpy\n"}
+        pending = {
+            "deploy/0": b"M of yesterday",
+            "deploy/ready": b"+0 borne_node/app.mpy\n-borne_node/clock.mpy\n",
+        }
         add_files(board.flash, {**older, **pending})
         keys = values_of(board.flash)
         done = flasher.flash(Job(board.port, DEVKIT), how)

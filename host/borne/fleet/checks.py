@@ -30,6 +30,11 @@ def settings(asset: Asset) -> dict[str, Any]:
     return found
 
 
+def complete(asset: Asset) -> dict[str, Any]:
+    """The same with the node's defaults, and stand-ins for what its identity says. Raises SettingError."""
+    return check_settings({**settings(asset), **_LINK.get(asset.link, {})})
+
+
 def check(asset: Asset) -> None:
     """Raises SettingError or BoardError, whose first word is the field."""
     given = settings(asset)
