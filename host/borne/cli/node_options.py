@@ -60,6 +60,11 @@ def identity(
     return Identity(complete, prepared)
 
 
+def at_hand(secrets_file: Path | None) -> dict[str, bytes]:
+    """The secrets that a site shares, out of a file or the environment. Raises SettingError."""
+    return credentials.read_table(secrets_file) if secrets_file else _from_environment({})
+
+
 def _from_environment(settings: dict[str, Any]) -> dict[str, bytes]:
     """Only those that a node with such a link has: the others belong to another command."""
     wanted = ("app_key",) if settings.get("link") == "lorawan" else ("wifi_password", "mqtt_password")

@@ -171,14 +171,15 @@ def _settings(board: Board, identity: Identity) -> dict[str, Any]:
     except SettingsError as error:
         raise SettingError(str(error)) from None
     if complete["link"] == "lorawan":
-        _check_radio(board, complete["region"])
+        check_radio(board, complete["region"])
     for name in identity.secrets:
         if name not in SECRETS:
             raise SettingError(unknown(name, SECRETS))
     return complete
 
 
-def _check_radio(board: Board, region: str) -> None:
+def check_radio(board: Board, region: str) -> None:
+    """Raises SettingError where the board has no LoRa radio, or one for other frequencies."""
     if board.radio is None:
         raise SettingError(f"link: board {board.name} has no LoRa radio")
     first, last = radio.span_mhz(region)

@@ -30,8 +30,8 @@ def settings(asset: Asset) -> dict[str, Any]:
     return found
 
 
-def whole(asset: Asset) -> dict[str, Any]:
-    """All settings of its node, with stand-ins for what only its site and its board tell. Raises SettingError."""
+def complete(asset: Asset) -> dict[str, Any]:
+    """The same with the node's defaults, and stand-ins for what its identity says. Raises SettingError."""
     return check_settings({**settings(asset), **_LINK.get(asset.link, {})})
 
 

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 import sqlalchemy as sql
 
@@ -24,7 +23,7 @@ from borne.flashing import flasher, selftest
 from borne.flashing.chip import BAUD
 from borne.flashing.repl import Repl
 from borne.flashing.selftest import Check
-from borne.fleet import credentials, identity, provision, vault, wanted
+from borne.fleet import credentials, issuing, provision, wanted
 from borne.fleet import seen as of_board
 from borne.fleet.registry import nodes, pending, sites
 from borne.fleet.registry.nodes import Standing
@@ -43,8 +42,6 @@ _policy_digest: Callable[[], bytes] = policy.digest
 Tell = Callable[[str, float], None]
 # Which asset a board with this MAC is for, decided in the transaction that reserves it.
 Choose = Callable[[sql.Connection, str], Standing]
-
-_NO_JOIN_EUI: Final = "0" * 16
 
 
 @dataclass(frozen=True)
@@ -142,7 +139,7 @@ class _Commission:
                 kind = self._kind(standing, site, seen)
                 # Before anything is written; what the node is told may lack a part.
                 found = wanted.of(standing, site)
-                outside = self._outside(found, site)
+                outside = issuing.outside(self._bench.vault, self._bench.secrets, found, site)
             except BorneError:
                 if board:
                     board.reset()
@@ -166,7 +163,7 @@ class _Commission:
             site = sites.get(db, standing.asset.site)
             self._refuse_strangers(db, standing, seen)
             if standing.id is None:
-                dev_eui, join_eui = _identity(db, wanted.merged(standing.asset, site).link, seen.mac, site)
+                dev_eui, join_eui = issuing.euis(db, wanted.merged(standing.asset, site).link, seen.mac, site)
                 nodes.reserve(db, standing, seen.mac, dev_eui, join_eui, self._bench.stamp())
                 standing = nodes.get(db, standing.asset.asset)
         return standing, site
@@ -199,19 +196,6 @@ class _Commission:
                 "by borne fleet site --board, or with --board"
             )
         return boards.load(name)
-
-    def _outside(self, found: Wanted, site: Site) -> dict[str, bytes]:
-        """Secrets that the technician gave, or that the vault has for the site and gives."""
-        given = {
-            name: value
-            for name, value in self._bench.secrets.items()
-            if name in found.needed | found.optional
-        }
-        for name in found.needed - given.keys():
-            record = self._bench.vault.latest(site.owner, name)
-            if record is not None and not self._bench.vault.is_locked:
-                given[name] = self._bench.vault.read(record)
-        return given
 
     def _flash(self, kind: Board, mac: str) -> None:
         self._tell("flash", 0.0)
@@ -286,9 +270,9 @@ class _Commission:
             secrets[found.key], key = self._key(standing, found.key)
         for name in found.needed - outside.keys():
             if slot is None or not provision.has(board, name, slot):
-                raise SettingError(_missing(name))
+                raise SettingError(issuing.missing(name))
             kept.add(name)
-        prepared = _prepared(found, secrets)
+        prepared = issuing.prepared(found, secrets)
 
         def follow(step: str) -> None:
             self._tell(step, 0.0)
@@ -310,14 +294,10 @@ class _Commission:
 
     def _key(self, standing: Standing, name: str) -> tuple[bytes, str]:
         """The node's own key: that of the registry where the vault gives it, or a new one, in vault and registry."""
-        if standing.key_record and not self._bench.vault.is_locked:
-            return self._bench.vault.read(standing.key_record), "kept"
-        secret = identity.new_app_key() if name == "app_key" else identity.new_password()
-        owner = standing.dev_eui or standing.mac or ""
-        record = self._bench.vault.issue(owner, name, secret)
-        with self._bench.registry.writing() as db:
-            nodes.key_issued(db, standing, record, vault.fingerprint(secret), self._bench.stamp())
-        return secret, "new"
+        bench = self._bench
+        if standing.key_record and not bench.vault.is_locked:
+            return bench.vault.read(standing.key_record), "kept"
+        return issuing.new_key(bench.registry, bench.vault, standing, name, bench.stamp()), "new"
 
     def _record(self, standing: Standing, settings: bytes, digest: str) -> None:
         stamp = self._bench.stamp()
@@ -325,21 +305,6 @@ class _Commission:
             nodes.provisioned(db, standing, settings.decode(), digest, FIRMWARE_VERSION, stamp)
             if standing.id is not None:
                 pending.drop(db, standing.id, stamp)
-
-
-def _identity(db: sql.Connection, link: str, mac: str, site: Site) -> tuple[str | None, str | None]:
-    """DevEUI and JoinEUI of a board. Raises RegistryError where the site's range is used up."""
-    if link != "lorawan":
-        return None, None
-    join_eui = site.join_eui or _NO_JOIN_EUI
-    if site.dev_eui_range is None:
-        return identity.dev_eui_of(mac), join_eui
-    first, last = identity.eui_range(site.dev_eui_range)
-    used = nodes.last_of_range(db, first, last)
-    following = int(used, 16) + 1 if used else int(first, 16)
-    if following > int(last, 16):
-        raise RegistryError(f"site {site.name}: its DevEUI range {first}..{last} is used up")
-    return f"{following:016x}", join_eui
 
 
 def _has_key(board: Repl, slot: str, name: str, standing: Standing) -> bool:
@@ -357,21 +322,4 @@ def _has_all(board: Repl, slot: str | None, found: Wanted, outside: Mapping[str,
         if name in prepared
         else provision.has(board, name, slot)
         for name in found.needed | prepared.keys()
-    )
-
-
-def _prepared(found: Wanted, secrets: Mapping[str, bytes]) -> dict[str, bytes]:
-    """In the node's form. The node's own AppKey is bytes already. Raises SettingError."""
-    if ("mqtt_cert" in secrets) != ("mqtt_key" in secrets):
-        raise SettingError("mqtt_cert: the client certificate and mqtt_key, its key, belong together")
-    return {
-        name: value if name == found.key else credentials.form(name, value) for name, value in secrets.items()
-    }
-
-
-def _missing(name: str) -> str:
-    option = "--mqtt-ca FILE" if name == "mqtt_ca" else f"set BORNE_{name.upper()}"
-    return (
-        f"{name}: is missing: {option}, or keep it in the vault with `borne fleet site` and unlock that "
-        "(borne fleet vault unlock)"
     )

@@ -25,6 +25,6 @@ def settings(db: sql.Connection, wanted: Filter = ANY) -> Iterator[tuple[str, di
             yield name, json.loads(one.settings)
             continue
         try:
-            yield name, checks.whole(one.asset)
+            yield name, checks.complete(one.asset)
         except SettingError as error:
             raise SettingError(f"{name}: {error}") from None
