@@ -23,7 +23,9 @@ from borne.flashing import ports
 from borne.fleet.batch import Batch
 from borne.fleet.commission import Bench, Done, commission, for_asset
 from borne.fleet.first import First, Wait, expecting
-from borne.fleet.registry import Stamp, open_registry
+from borne.fleet.registry import Stamp, nodes, open_registry
+from borne.fleet.registry.assets import Filter
+from borne.fleet.registry.nodes import Standing
 from borne.fleet.vault import open_vault
 
 
@@ -55,6 +57,28 @@ def bench(
         take=take,
         self_test=self_test,
     )
+
+
+def say_begun(bench: Bench, asset: str | None, site: str | None) -> None:
+    """What was broken off: of this asset, or of all that a batch would take."""
+    with bench.registry.reading() as db:
+        found = [nodes.get(db, asset)] if asset else list(nodes.begun(db, Filter(site=site)))
+        told = [f"{one.asset.asset}: {_begun(one)}" for one in found]
+        told = told or ["nothing was broken off; boards that are plugged in take the next free assets"]
+    for line in told:
+        print(f"borne: {line}", file=sys.stderr)
+
+
+def _begun(at: Standing) -> str:
+    if at.id is None:
+        return "nothing was begun; the board that is plugged in is taken for it"
+    if at.is_provisioned:
+        more = ", and its row was changed since" if at.is_outdated else ""
+        return f"was provisioned{more}; the board is compared with the registry"
+    done = ["reserved"]
+    done += ["flashed"] if at.state == "flashed" else []
+    done += ["its key is in the vault"] if at.key_record else []
+    return f"was broken off: {', '.join(done)}; plug in the board with MAC {at.mac}, and the rest is done"
 
 
 def one(

@@ -128,6 +128,13 @@ def free(
     return _standing(row) if row else None
 
 
+def begun(db: sql.Connection, wanted: Filter = ANY) -> Iterator[Standing]:
+    """Those for which a board is reserved that was not provisioned to the end."""
+    clauses = (nodes.c.id.is_not(None), nodes.c.provisioned_at.is_(None), *wanted.clauses())
+    for row in db.execute(_query().where(*clauses).order_by(assets.c.id)):
+        yield _standing(row)
+
+
 def count_unfinished(db: sql.Connection, wanted: Filter = ANY) -> int:
     """How many assets have no node that was provisioned."""
     source = asset_table.standing()
