@@ -122,6 +122,22 @@ def test_a_bare_board_is_flashed_and_it_is_noted(hub):
     with hub.registry.reading() as db:
         (one,) = status.flashes_of(db, standing(hub, "L1").asset_id)
     assert (one["mac"], one["board"], len(one["policy"])) == (board.mac.hex(), LORA, 64)
+    # The node's own word counts, not the name of the image.
+    with Repl(board.port) as at:
+        assert one["micropython"] == done.micropython == at.implementation()
+    with hub.registry.reading() as db:
+        (told,) = [one for one in status.history_of(db, standing(hub, "L1").asset_id) if one["mac"]][-1:]
+    assert told["detail"].endswith(f"firmware {done.firmware} on MicroPython {done.micropython}")
+
+
+def test_a_bare_board_is_not_flashed_for_what_will_be_refused(hub):
+    hub.list(BINS, CLOSED)
+    board = hub.board("bare")
+    before = (board.folder / "flash.bin").read_bytes()
+    for secrets, said in (({}, "is missing"), ({"wifi_password": b"short"}, "must have 8 to 63")):
+        with pytest.raises(SettingError, match=f"wifi_password: {said}"):
+            commission(hub.bench(secrets=secrets), board.port, for_asset("B1"))
+    assert (board.folder / "flash.bin").read_bytes() == before
 
 
 def test_by_wifi_with_an_account_of_its_own(hub):
@@ -299,6 +315,12 @@ def test_the_self_test_of_a_node_without_its_sensors(hub):
     with hub.registry.reading() as db:
         last = list(status.history_of(db, standing(hub, "L1").asset_id))[-1]
     assert last["event"] == "self-test" and last["detail"] != "passed"
+    # Until it passes, a second run tests it again.
+    again = commission(hub.bench(self_test=True), board.port, for_asset("L1"))
+    assert (again.outcome, again.is_sound) == ("already so", False)
+    batch = Batch(hub.bench(self_test=True), "S", None, [board.port])
+    batch.run()
+    assert (batch.tally().done, batch.tally().failed) == (0, 1)
     hub.list(LIST.replace("Rue de l'Église", "Quai"))
     batch = Batch(hub.bench(self_test=True), "S", None, [board.port])
     batch.run()
@@ -494,7 +516,9 @@ def test_the_command(hub):
         ["L1", "--batch"],
         ["L1", "--port", board.port, "--identity", "/none"],
         ["--port", board.port],
+        ["--batch", "--site", "T"],
     ):
         done = borne(hub, *arguments)
         assert done.returncode == 2 and done.stdout == "" and "Traceback" not in done.stderr
         assert done.stderr.splitlines()[-1].startswith("borne: ")
+    assert done.stderr == "borne: site T: no asset of the list is there; sites that have some: S\n"

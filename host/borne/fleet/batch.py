@@ -43,7 +43,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Tally:
-    """Boards that are done and that failed, and assets that have none yet."""
+    """Boards that are done and that failed, and assets that have none yet; those that were so already are neither."""
 
     done: int
     failed: int
@@ -100,7 +100,7 @@ class Batch:
         self.failures: list[tuple[str, BorneError]] = []
 
     def tally(self) -> Tally:
-        new = [one for one in self.finished if one.outcome != "already so"]
+        new = [one for one in self.finished if one.outcome != "already so" or not one.is_sound]
         done = sum(one.is_sound for one in new)
         return Tally(done, len(self.failures) + len(new) - done, self._left())
 
