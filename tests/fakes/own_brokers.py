@@ -11,7 +11,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ from paho.mqtt.matcher import MQTTMatcher
 from paho.mqtt.subscribeoptions import SubscribeOptions
 from real_brokers import MOSQUITTO, free_port
 
-from borne.fleet.networks.mosquitto import agrees
+from borne.fleet.networks.mosquitto import agrees, hashed
+from borne.virtual.broker import EmbeddedBroker
 
 PLUGIN = next(
     (path for path in Path("/usr/lib").glob("**/mosquitto_dynamic_security.so")),
@@ -174,6 +175,45 @@ def files_broker(kind: str, folder: Path, passwords: Path, acl: Path) -> Iterato
         yield broker
     finally:
         broker.stop()
+
+
+class TownBroker:
+    """What a town runs: Mosquitto with the two files, in which only its own account `us` stands at first."""
+
+    host = "127.0.0.1"
+    password = "town hall"
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self._files = folder / "passwords", folder / "acl"
+        self._files[0].write_text(f"us:{hashed(self.password)}\n")
+        self._files[1].write_text("user us\ntopic read borne/v1/+/up/#\ntopic write borne/v1/+/down/#\n")
+        self._real: RealBroker | None = None
+        if MOSQUITTO:
+            self._real = RealBroker(folder, [f"password_file {self._files[0]}", f"acl_file {self._files[1]}"])
+            stack.callback(self._real.stop)
+            self.port = self._real.port
+        else:
+            self._embedded = stack.enter_context(EmbeddedBroker())
+            self._embedded.allow("us", self.password, everything=True)
+            self.port = self._embedded.port
+
+    def reload(self, passwords: Mapping[str, bytes]) -> None:
+        """Read the files again. `passwords` of nodes are for the stand-in only, which cannot read what is hashed: it
+        lets in those that the files let in and let report.
+        """
+        if self._real:
+            self._real.reload()
+            return
+        model = ModelBroker(*self._files)
+        for name, password in passwords.items():
+            if model.publishes(name, password.decode(), f"borne/v1/{name}/up/1"):
+                self._embedded.allow(name, password.decode())
+
+
+@contextmanager
+def town_broker(folder: Path) -> Iterator[TownBroker]:
+    with ExitStack() as stack:
+        yield TownBroker(folder, stack)
 
 
 class ModelPlugin:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import stat
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -117,7 +119,55 @@ def test_a_dry_run_makes_no_file(tmp_path: Path) -> None:
 def test_a_password_is_never_in_the_file(tmp_path: Path) -> None:
     register(tmp_path, [bin_(1)])
     assert password_of(bin_(1)) not in files(tmp_path)[0].read_bytes()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["acl", "passwords"]
+    locks = [".acl.lock", ".passwords.lock"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [*locks, "acl", "passwords"]
+
+
+TECHNICIAN = """
+import sys
+from pathlib import Path
+from borne.fleet.model import Asset, Node
+from borne.fleet.networks import plan
+from borne.fleet.networks.mosquitto import Mosquitto
+who, folder = sys.argv[1], Path(sys.argv[2])
+nodes = [Node(Asset(f"{who}-{n}", "fill", link="wifi"), f"{who}-{n}") for n in range(100)]
+print("ready", flush=True)
+sys.stdin.readline()
+backend = Mosquitto(folder / "passwords", folder / "acl")
+rows = list(plan.register(backend, nodes, lambda node: b"sesame"))
+sys.exit(any(row.action in plan.FAILURES for row in rows))
+"""
+
+
+def test_two_technicians_at_one_pair_of_files_lose_nothing(tmp_path: Path) -> None:
+    passwords, acl = files(tmp_path)
+    passwords.write_text(f"{TOWN[0]}:{hashed(TOWN[1])}\n")
+    acl.write_text("user town\ntopic read borne/v1/#\n")
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", TECHNICIAN, who, str(tmp_path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for who in ("A", "B")
+    ]
+    for one in both:
+        assert one.stdout and one.stdout.readline() == "ready\n"
+    for one in both:
+        assert one.stdin
+        one.stdin.write("\n")
+        one.stdin.flush()
+    assert [one.communicate(timeout=60) and one.returncode for one in both] == [0, 0]
+    names = [line.partition(":")[0] for line in passwords.read_text().splitlines()]
+    assert sorted(names) == sorted([TOWN[0], *(f"{who}-{n}" for who in "AB" for n in range(100))])
+    assert acl.read_text().count("pattern ") == 2
+
+
+def test_a_lock_that_cannot_be_taken(tmp_path: Path) -> None:
+    (tmp_path / ".acl.lock").mkdir()
+    with pytest.raises(UserError, match=r"\.acl\.lock: Is a directory"):
+        register(tmp_path, [bin_(1)])
 
 
 @settings(deadline=None)

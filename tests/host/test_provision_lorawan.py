@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 from borne import boards, radio
 from borne.cli import app
-from borne.errors import PortError, SettingError
+from borne.cli.key_file import KeyFile
+from borne.errors import PortError, ReplError, SettingError
 from borne.flashing import node
 from borne.fleet import credentials, lorawan
 from borne.fleet.provision import check, provision
@@ -125,7 +126,7 @@ def test_the_command_makes_an_identity_and_keeps_the_key_in_a_file(board, tmp_pa
     assert settings["dev_eui"].upper() in result.output
     assert key.decode().lower() not in result.output.lower()
     again = run(*common, "--new-app-key", str(file))
-    assert isinstance(again.exception, SettingError) and "File exists" in str(again.exception)
+    assert isinstance(again.exception, SettingError) and "is there already" in str(again.exception)
     # The same key on the way back, from the file and from the environment.
     for arguments, environment in (
         (["--app-key-file", str(file)], {}),
@@ -143,8 +144,46 @@ def test_a_new_key_that_no_node_got_leaves_no_file(board, tmp_path):
     rest = ["--kind", "light", "--name", "lamp-1", "--link", "lorawan", "--new-app-key", str(file)]
     result = run("-p", str(tmp_path / "none"), *rest)
     assert isinstance(result.exception, PortError) and not file.exists()
+    result = run("-p", board.port, *rest, "--region", "EU433")
+    assert isinstance(result.exception, SettingError) and not file.exists()
     result = run("-p", board.port, *rest)
     assert result.exit_code == 0 and file.exists()
+    result = run("-p", board.port, *rest)
+    assert f"is there already; to use the key in it: --app-key-file {file}" in str(result.exception)
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, ReplError])
+@pytest.mark.parametrize("step", ["connect", "secrets", "settings", "restart"])
+def test_the_file_of_a_new_key_is_there_as_long_as_a_node_may_have_it(step, failure, tmp_path, capsys):
+    file = tmp_path / "lamp-1.key"
+    steps = ("connect", "secrets", "settings", "restart")
+    with pytest.raises(failure), KeyFile(file, KEY) as key:
+        for one in steps[: steps.index(step) + 1]:
+            assert file.exists() == (one in steps[2:])
+            key.follow(one)
+        raise failure
+    said = capsys.readouterr().err
+    if step in ("connect", "secrets"):
+        assert not file.exists() and said == ""
+    else:
+        assert file.read_bytes() == KEY + b"\n" and stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert f"the node may have its new key, so {file} stays; go on with --app-key-file {file}" in said
+
+
+def test_the_file_of_a_new_key_replaces_none(tmp_path):
+    """One that somebody made between the check and the node's answer is not ours to remove either."""
+    file = tmp_path / "lamp-1.key"
+    with pytest.raises(SettingError, match="File exists"), KeyFile(file, KEY) as key:
+        file.write_text("another's")
+        key.follow("secrets")
+    assert file.read_text() == "another's"
+
+
+def test_a_new_key_whose_file_cannot_be_written_reaches_no_node(board, tmp_path):
+    rest = ["-p", board.port, "--kind", "light", "--name", "lamp-1", "--link", "lorawan"]
+    result = run(*rest, "--new-app-key", str(tmp_path / "none" / "lamp-1.key"))
+    assert isinstance(result.exception, SettingError) and "No such file or directory" in str(result.exception)
+    assert stored(board) is None and not board.nvs()
 
 
 def test_what_is_missing_is_named():
@@ -154,6 +193,13 @@ def test_what_is_missing_is_named():
     assert "wifi-ssid: is missing" in str(result.exception)
     result = run("-p", "x", "--kind", "light", "--name", "n", "--link", "lorawan")
     assert "app_key: is missing: give --app-key-file" in str(result.exception)
+
+
+@pytest.mark.parametrize("option", ["--new-app-key", "--app-key-file"])
+def test_an_app_key_is_no_secret_of_a_wifi_node(option, tmp_path):
+    rest = ["--kind", "light", "--name", "n", "--wifi-ssid", "s", "--mqtt", "mqtt://h", "--wifi-open"]
+    result = run("-p", "x", *rest, option, str(tmp_path / "key"))
+    assert "a node by Wi-Fi has no AppKey; was --link lorawan meant?" in str(result.exception)
 
 
 def test_new_identities_are_new_and_locally_administered():

@@ -9,10 +9,11 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from fleet_bench import Hub, digest, stored
+from own_brokers import town_broker
 from things_stack_server import TOKEN, ThingsStackServer
 
 from borne import boards
@@ -20,11 +21,11 @@ from borne.broker import Broker
 from borne.decoding.listen import Subscriber
 from borne.fleet import ear, hearing
 from borne.fleet.batch import Batch
+from borne.fleet.networks.mosquitto import agrees
 from borne.fleet.registry import Stamp, nodes, status
 from borne.fleet.registry.sites import Site
 from borne.fleet.replacing import replace
 from borne.virtual import SimClock, VirtualBoard
-from borne.virtual.broker import EmbeddedBroker
 from borne.virtual.street.network import Network
 from borne.virtual.street.nodes import radio, with_radio
 from borne.virtual.wiring import Wiring
@@ -52,20 +53,15 @@ class Street(Hub):
     def __init__(self, folder, stack):
         super().__init__(folder)
         self.stack = stack
-        self.broker = stack.enter_context(EmbeddedBroker())
+        self.broker = stack.enter_context(town_broker(self.folder))
         self.secrets = {"wifi_password": PASSWORD.encode()}
 
     def plug(self, name):
         return self.board(name, access_points={SSID: PASSWORD})
 
-    def batch(self, **more):
-        made = Batch(
-            self.bench(secrets=self.secrets, board=None),
-            SITE,
-            None,
-            [one.port for one in self.boards],
-            **more,
-        )
+    def batch(self, boards=None, **more):
+        ports = [one.port for one in boards or self.boards]
+        made = Batch(self.bench(secrets=self.secrets, board=None), SITE, None, ports, **more)
         made.run()
         return made
 
@@ -75,6 +71,18 @@ class Street(Hub):
 
     def board_of(self, standing):
         return next(one for one in self.boards if one.mac.hex() == standing.mac)
+
+    @contextmanager
+    def at_its_post(self, board, kind, chip, clock):
+        """The same flash with a radio and on another clock; back on the bench afterwards."""
+        board.close()
+        with VirtualBoard(
+            board.folder, wiring=with_radio(Wiring(), kind, chip), clock=clock, mac=board.mac, patience=10.0
+        ) as posted:
+            posted.power_on()
+            yield
+        back = VirtualBoard(board.folder, mac=board.mac)
+        self.boards[self.boards.index(board)] = back
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +208,7 @@ def register(street, network):
 
 def test_5_registration(street):
     """The Things Stack for those by LoRaWAN, password and ACL files of our own broker for the others; twice is once."""
-    server = street.stack.enter_context(ThingsStackServer())
+    street.network = server = street.stack.enter_context(ThingsStackServer())
     (street.folder / "token").write_text(TOKEN)
     (street.folder / "token").chmod(0o600)
     (street.folder / "networks.toml").write_text(
@@ -210,13 +218,25 @@ def test_5_registration(street):
     assert f"ville: {BY_RADIO} created" in register(street, "ville")
     assert f"courtier: {BY_WIFI} created" in register(street, "courtier")
     assert f"ville: {BY_RADIO} same" in register(street, "ville")
+    registered(street)
+
+
+def registered(street):
+    """Both networks have the nodes of the list and no others, each with the key that the vault has."""
     vault = street.unlocked()
-    by_eui = {one.dev_eui: one for one in street.standings() if one.dev_eui}
-    devices = server.registries["is"].values()
-    assert {one["ids"]["dev_eui"].lower() for one in devices} == by_eui.keys()
-    for one in devices:
-        key = server.registries["js"][one["ids"]["device_id"]]["root_keys"]["app_key"]["key"]
-        assert bytes.fromhex(key) == vault.read(by_eui[one["ids"]["dev_eui"].lower()].key_record)
+    at = street.standings()
+    identities, keys = (street.network.registries[name] for name in ("is", "js"))
+    at_the_stack = {}
+    for name, one in identities.items():
+        key = keys[name]["root_keys"]["app_key"]["key"]
+        at_the_stack[one["ids"]["dev_eui"].lower()] = bytes.fromhex(key)
+    assert at_the_stack == {one.dev_eui: vault.read(one.key_record) for one in at if one.dev_eui}
+    lines = (street.folder / "passwords").read_text().splitlines()
+    accounts = dict(line.split(":", 1) for line in lines)
+    assert accounts.keys() == {"us"} | {one.node.name for one in at if one.asset.link == "wifi"}
+    for one in at:
+        if one.asset.link == "wifi":
+            assert agrees(accounts[one.node.name], vault.read(one.key_record).decode())
 
 
 def hear_all(street, subscriber, count):
@@ -233,14 +253,11 @@ def hear_all(street, subscriber, count):
 
 
 def test_6_first_reports_by_wifi_come_with_asset_and_place(street):
-    """Each node has an account of its own at the broker, with the password that the vault has."""
-    vault = street.unlocked()
+    """Each node logs in with its own account, out of the files that `borne fleet register` wrote for Mosquitto."""
     by_wifi = [one for one in street.standings() if one.asset.link == "wifi"]
-    for one in by_wifi:
-        street.broker.allow(one.node.name, vault.read(one.key_record).decode())
-    street.broker.allow("us", "secret", everything=True)
+    street.broker.reload({one.node.name: street.unlocked().read(one.key_record) for one in by_wifi})
     at = Broker(street.broker.host, street.broker.port, user="us")
-    with Subscriber(at, "secret", None, ear.TOPICS, ear.take) as subscriber:
+    with Subscriber(at, street.broker.password, None, ear.TOPICS, ear.take) as subscriber:
         for one in by_wifi:
             street.board_of(one).power_off()
             street.board_of(one).power_on()
@@ -259,36 +276,29 @@ def test_7_first_reports_by_lorawan_after_a_join_with_the_vaults_keys(street):
     vault = street.unlocked()
     kind = boards.load(LORA)
     clock = SimClock(START)
-    by_radio = [one for one in street.standings() if one.dev_eui][:4]
+    by_radio = [one for one in street.standings() if one.dev_eui]
+    found = {}
     with ExitStack() as stack:
         network = Network(1, clock, stack)
         for number, one in enumerate(by_radio):
-            street.board_of(one).close()
             chip = radio(kind)
             network.add(number, one.node.name, chip, one.dev_eui, vault.read(one.key_record).hex().encode())
-            posted = VirtualBoard(
-                street.board_of(one).folder,
-                wiring=with_radio(Wiring(), kind, chip),
-                clock=clock,
-                mac=street.board_of(one).mac,
-                patience=10.0,
-            )
-            stack.enter_context(posted)
-            posted.power_on()
-        found = {}
-        for _ in range(40):
-            clock.run_for(15)
+            # They go up one after another; all at once, half of the joins would drown in the other half.
+            stack.enter_context(street.at_its_post(street.board_of(one), kind, chip, clock))
+            clock.run_for(20)
+        for _ in range(200):
+            clock.run_for(60)
             for heard, at in network.arrived():
                 taken = hearing.hear(street.registry, heard.name, heard.port, heard.payload, Stamp(at))
-                found[taken.standing.asset.asset] = taken
+                found.setdefault(taken.standing.asset.asset, taken)
             if len(found) == len(by_radio):
                 break
-    assert {one.asset.asset for one in by_radio} == found.keys()
+    assert len(found) == len(by_radio) == BY_RADIO
     for one in by_radio:
         heard = found[one.asset.asset]
         assert heard.report is not None and not heard.differs
         assert heard.standing.asset.street == one.asset.street
-        street.boards.remove(street.board_of(one))
+    assert {one.state for one in street.standings()} == {"seen"}
 
 
 def test_8_a_node_is_replaced_and_a_row_is_changed(street):
@@ -299,17 +309,13 @@ def test_8_a_node_is_replaced_and_a_row_is_changed(street):
     street.plug("spare")
     changed = "\n".join(rows()).replace(";1005;", ";2005;") + "\n"
     street.list(changed)
-    asked = random.Random(1).sample(sorted(standings), 2)
-    told = [standings[name] for name in asked]
-    street.boards = [
-        one
-        for one in street.boards
-        if one.folder.name == "spare" or one.mac.hex() in (standings["BAC 5"].mac, *(one.mac for one in told))
-    ]
-    for one in street.boards:
+    plugged = [street.boards[-1]]
+    for name in ("BAC 5", *random.Random(1).sample(sorted(standings.keys() - {"BAC 3", "BAC 5"}), 2)):
+        plugged.append(street.board_of(standings[name]))
+    for one in plugged:
         one.power_off()
         one.power_on()
-    work = street.batch()
+    work = street.batch(plugged)
     outcomes = {one.asset: one.outcome for one in work.finished}
     assert outcomes["BAC 3"] == outcomes["BAC 5"] == "provisioned"
     assert work.tally().failed == 0
@@ -321,3 +327,9 @@ def test_8_a_node_is_replaced_and_a_row_is_changed(street):
     with street.registry.reading() as db:
         events = [line["event"] for line in status.history_of(db, old.asset_id)]
     assert events[-6:] == ["retired", "reserved", "flashed", "key", "provisioned", "registered"]
+
+
+def test_9_registry_vault_nodes_and_networks_agree(street):
+    assert len(street.standings()) == 24
+    agree(street)
+    registered(street)

@@ -5,10 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import tty
+from contextlib import ExitStack, suppress
 
 import pytest
+import serial
 from fleet_bench import Hub, digest, stored
+from typer.testing import CliRunner
 
+from borne.cli import app
 from borne.errors import BorneError, NoAnswer, RegistryError, SettingError
 from borne.flashing.repl import Repl
 from borne.fleet.batch import Batch
@@ -116,6 +122,22 @@ def test_a_bare_board_is_flashed_and_it_is_noted(hub):
     with hub.registry.reading() as db:
         (one,) = status.flashes_of(db, standing(hub, "L1").asset_id)
     assert (one["mac"], one["board"], len(one["policy"])) == (board.mac.hex(), LORA, 64)
+    # The node's own word counts, not the name of the image.
+    with Repl(board.port) as at:
+        assert one["micropython"] == done.micropython == at.implementation()
+    with hub.registry.reading() as db:
+        (told,) = [one for one in status.history_of(db, standing(hub, "L1").asset_id) if one["mac"]][-1:]
+    assert told["detail"].endswith(f"firmware {done.firmware} on MicroPython {done.micropython}")
+
+
+def test_a_bare_board_is_not_flashed_for_what_will_be_refused(hub):
+    hub.list(BINS, CLOSED)
+    board = hub.board("bare")
+    before = (board.folder / "flash.bin").read_bytes()
+    for secrets, said in (({}, "is missing"), ({"wifi_password": b"short"}, "must have 8 to 63")):
+        with pytest.raises(SettingError, match=f"wifi_password: {said}"):
+            commission(hub.bench(secrets=secrets), board.port, for_asset("B1"))
+    assert (board.folder / "flash.bin").read_bytes() == before
 
 
 def test_by_wifi_with_an_account_of_its_own(hub):
@@ -239,6 +261,31 @@ def test_the_cable_is_pulled_and_it_goes_on(hub):
     agree(hub, "L1", board)
 
 
+def test_what_was_broken_off_is_told(hub):
+    def told(*arguments):
+        given = ["provision", *arguments, "--port", "/dev/ttyNONE", "--resume"]
+        at = {"BORNE_REGISTRY": str(hub.folder / "registry.sqlite"), "BORNE_VAULT": str(hub.vault.path)}
+        return CliRunner().invoke(app, given, env=at).stderr.splitlines()[0]
+
+    hub.list(LIST)
+    board = hub.board("a", LORA)
+    assert told("L1") == "borne: L1: nothing was begun; the board that is plugged in is taken for it"
+    assert told("--batch").startswith("borne: nothing was broken off;")
+
+    def die(step, fraction):
+        if step == "secrets":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        commission(hub.bench(), board.port, for_asset("L1"), die)
+    begun = f"was broken off: reserved, its key is in the vault; plug in the board with MAC {board.mac.hex()}"
+    assert told("L1") == told("--batch", "--site", "S") == f"borne: L1: {begun}, and the rest is done"
+    assert commission(hub.bench(), board.port, for_asset("L1")).outcome == "provisioned"
+    assert told("L1") == "borne: L1: was provisioned; the board is compared with the registry"
+    hub.list(LIST.replace("Rue de l'Église", "Quai"))
+    assert "was provisioned, and its row was changed since;" in told("L1")
+
+
 def test_done_and_not_recorded_is_recorded(hub):
     """As when the computer dies between the node's last answer and the registry's last word."""
     hub.list(LIST)
@@ -268,6 +315,12 @@ def test_the_self_test_of_a_node_without_its_sensors(hub):
     with hub.registry.reading() as db:
         last = list(status.history_of(db, standing(hub, "L1").asset_id))[-1]
     assert last["event"] == "self-test" and last["detail"] != "passed"
+    # Until it passes, a second run tests it again.
+    again = commission(hub.bench(self_test=True), board.port, for_asset("L1"))
+    assert (again.outcome, again.is_sound) == ("already so", False)
+    batch = Batch(hub.bench(self_test=True), "S", None, [board.port])
+    batch.run()
+    assert (batch.tally().done, batch.tally().failed) == (0, 1)
     hub.list(LIST.replace("Rue de l'Église", "Quai"))
     batch = Batch(hub.bench(self_test=True), "S", None, [board.port])
     batch.run()
@@ -335,6 +388,56 @@ def test_a_batch_takes_what_is_plugged_in(hub):
         ("L1", first.mac.hex()),
         ("L2", second.mac.hex()),
     ]
+
+
+class Modem:
+    """What else a computer has on a serial port: it answers whatever comes, and never as a board would."""
+
+    def __enter__(self):
+        self._inner, outer = os.openpty()
+        tty.setraw(outer)
+        self.port = os.ttyname(outer)
+        self._outer = outer
+        self._thread = threading.Thread(target=self._answer, daemon=True)
+        self._thread.start()
+        return self
+
+    def _answer(self):
+        with suppress(OSError):
+            while os.read(self._inner, 1024):
+                os.write(self._inner, b"\r\nERROR\r\n")
+
+    def __exit__(self, *_):
+        os.close(self._outer)
+        os.close(self._inner)
+
+
+def test_a_batch_leaves_alone_what_is_no_board(hub):
+    """A modem is not a node that failed, and it is said once; a port that is busy is tried until it opens."""
+    hub.list(LIST)
+    first, second = (hub.board(name, LORA) for name in "ab")
+    with Modem() as modem, ExitStack() as busy:
+        held = busy.enter_context(serial.serial_for_url(second.port, exclusive=True))
+        there = [modem.port, first.port]
+        told = []
+
+        def note(event, tally):
+            told.append((event.port, event.kind, event.step))
+            if event.kind == "foreign" and event.port == modem.port:
+                there.append(second.port)
+            if event.kind == "foreign" and event.port == second.port:
+                held.close()
+
+        batch = Batch(hub.bench(), "S", None, None, note, listed=lambda: list(there))
+        batch.run()
+    tally = batch.tally()
+    assert (tally.done, tally.failed, tally.left) == (2, 0, 0)
+    of_modem = [(kind, step) for port, kind, step in told if port == modem.port]
+    assert [kind for kind, _ in of_modem] == ["step", "foreign"]
+    assert of_modem[1][1].startswith("not a board, or one that sleeps: unplug it")
+    of_second = [(kind, step) for port, kind, step in told if port == second.port]
+    assert [step for kind, step in of_second if kind == "foreign"][0].startswith("is busy: ")
+    assert [kind for kind, _ in of_second].count("foreign") == 1 and of_second[-1][0] == "done"
 
 
 def test_the_first_of_the_list_goes_first_whatever_is_reserved(hub):
@@ -413,7 +516,9 @@ def test_the_command(hub):
         ["L1", "--batch"],
         ["L1", "--port", board.port, "--identity", "/none"],
         ["--port", board.port],
+        ["--batch", "--site", "T"],
     ):
         done = borne(hub, *arguments)
         assert done.returncode == 2 and done.stdout == "" and "Traceback" not in done.stderr
         assert done.stderr.splitlines()[-1].startswith("borne: ")
+    assert done.stderr == "borne: site T: no asset of the list is there; sites that have some: S\n"

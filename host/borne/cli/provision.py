@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from borne.cli import provision_options as options
-from borne.errors import BorneError, SettingError, UserError
+from borne.cli.key_file import KeyFile
+from borne.errors import SettingError, UserError
 from borne.fleet.provision import check_settings
 from borne.fleet.provision import provision as write
 
@@ -42,7 +44,10 @@ def provision(
         typer.Option("--self-test/--no-self-test", help="Ask the parts of the node when it is provisioned."),
     ] = True,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where it was broken off; it does so without being told.")
+        bool,
+        typer.Option(
+            "--resume", help="Say first what was broken off. It is gone on with anyway, also without this."
+        ),
     ] = False,
     uplink: Annotated[
         str | None,
@@ -80,9 +85,11 @@ def provision(
     bench = provision_fleet.bench(
         registry, vault, identity, who, options.at_hand(given), board, image, take, self_test
     )
+    if batch and asset is not None:
+        raise SettingError("batch: takes the next free assets of the list; leave ASSET out, or --batch")
+    if resume:
+        provision_fleet.say_begun(bench, asset, site)
     if batch:
-        if asset is not None:
-            raise SettingError("batch: takes the next free assets of the list; leave ASSET out, or --batch")
         printer = provision_fleet.printer(bench, labels, stock, print_with)
         provision_fleet.batch(bench, port, site, board, count, printer, as_json)
     else:
@@ -100,20 +107,16 @@ def _by_options(port: str, given: dict[str, Any], as_json: bool) -> None:
     # Before anybody is asked for a password.
     check_settings(settings)
     secrets = options.secrets(given, settings["link"], bool(settings.get("mqtt_user")))
-    begun: list[str] = []
+    key = KeyFile(given["new_app_key"], secrets["app_key"]) if given["new_app_key"] else None
 
     def tell(step: str) -> None:
-        begun.append(step)
+        if key:
+            key.follow(step)
         if not as_json:
             _step(step)
 
-    try:
+    with key or nullcontext():
         done = write(port, settings, secrets, tell)
-    except BorneError:
-        if given["new_app_key"] is not None and "secrets" not in begun:
-            # No node has the key yet, and the same command shall work the next time.
-            given["new_app_key"].unlink(missing_ok=True)
-        raise
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(done)))
         return

@@ -18,12 +18,14 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from borne import broker
 from borne.cli.fleet.options import asking
 from borne.cli.provision_picture import Picture
-from borne.errors import PortError, SettingError, VaultError
+from borne.errors import PortError, RegistryError, SettingError, VaultError
 from borne.flashing import ports
 from borne.fleet.batch import Batch
 from borne.fleet.commission import Bench, Done, commission, for_asset
 from borne.fleet.first import First, Wait, expecting
-from borne.fleet.registry import Stamp, open_registry
+from borne.fleet.registry import Stamp, assets, nodes, open_registry
+from borne.fleet.registry.assets import Filter
+from borne.fleet.registry.nodes import Standing
 from borne.fleet.vault import open_vault
 
 
@@ -55,6 +57,28 @@ def bench(
         take=take,
         self_test=self_test,
     )
+
+
+def say_begun(bench: Bench, asset: str | None, site: str | None) -> None:
+    """What was broken off: of this asset, or of all that a batch would take."""
+    with bench.registry.reading() as db:
+        found = [nodes.get(db, asset)] if asset else list(nodes.begun(db, Filter(site=site)))
+        told = [f"{one.asset.asset}: {_begun(one)}" for one in found]
+        told = told or ["nothing was broken off; boards that are plugged in take the next free assets"]
+    for line in told:
+        print(f"borne: {line}", file=sys.stderr)
+
+
+def _begun(at: Standing) -> str:
+    if at.id is None:
+        return "nothing was begun; the board that is plugged in is taken for it"
+    if at.is_provisioned:
+        more = ", and its row was changed since" if at.is_outdated else ""
+        return f"was provisioned{more}; the board is compared with the registry"
+    done = ["reserved"]
+    done += ["flashed"] if at.state == "flashed" else []
+    done += ["its key is in the vault"] if at.key_record else []
+    return f"was broken off: {', '.join(done)}; plug in the board with MAC {at.mac}, and the rest is done"
 
 
 def one(
@@ -128,6 +152,10 @@ def batch(
 ) -> None:
     """One board after another, as they are plugged in; or those on the ports given, at once."""
     console = Console(stderr=True, highlight=False)
+    left = _left(bench, site)
+    if not left and not given:
+        typer.echo(f"{f'site {site}: ' if site else ''}every asset has its node", err=as_json)
+        return
     picture = Picture(console)
     work = Batch(bench, site, board, tuple(given) if given else None, told=picture.note, then=then)
     with picture:
@@ -139,6 +167,17 @@ def batch(
     typer.echo(f"{tally.done} done, {tally.failed} failed, {tally.left} left", err=as_json)
     if tally.failed:
         raise typer.Exit(1)
+
+
+def _left(bench: Bench, site: str | None) -> int:
+    """How many assets lack their node. Raises RegistryError where the site has no assets at all."""
+    with bench.registry.reading() as db:
+        there = assets.site_names(db)
+        if site is not None and site not in there:
+            raise RegistryError(
+                f"site {site}: no asset of the list is there; sites that have some: {', '.join(there) or 'none'}"
+            )
+        return nodes.count_unfinished(db, Filter(site=site))
 
 
 def follow(progress: Progress, task: TaskID) -> Callable[[str, float], None]:
@@ -159,24 +198,34 @@ def say(done: Done) -> None:
     """The checklist of one board."""
     console = Console(highlight=False, soft_wrap=True)
     eui = f", DevEUI {done.dev_eui.upper()}" if done.dev_eui else ""
+    lines: tuple[str, ...] = ()
     if done.outcome == "already so":
-        console.print(
-            f"[green]{escape(done.asset)}: already so[/green] (MAC {done.mac}{eui}, settings {done.digest[:8]})"
+        head = f"{escape(done.asset)}: already so[/green] (MAC {done.mac}{eui}, settings {done.digest[:8]})"
+    else:
+        head = f"{escape(done.asset)}: {done.outcome}[/green] on {escape(done.port)}"
+        runs = f"{done.firmware} on MicroPython {done.micropython or 'of its image'}"
+        lines = (
+            f"board        MAC {done.mac}{eui}",
+            f"firmware     {runs}, {'flashed and verified' if done.flashed else 'was there'}",
+            f"settings     {done.digest[:8]}, read back and equal",
+            f"key          {_KEYS[done.key]}",
         )
-        return
-    console.print(f"[green]{escape(done.asset)}: {done.outcome}[/green] on {escape(done.port)}")
-    for line in (
-        f"board        MAC {done.mac}{eui}",
-        f"firmware     {done.firmware}, {'flashed and verified' if done.flashed else 'was there'}",
-        f"settings     {done.digest[:8]}, read back and equal",
-        f"key          {_KEYS[done.key]}",
-    ):
+    console.print(f"[green]{head}")
+    for line in lines:
         console.print(f"  [green]✓[/green] {line}")
     for check in done.checks:
-        sign = _SIGNS[check.ok]
-        console.print(f"  {sign} {escape(f'{check.name:<12} {check.detail}')}")
+        if not check.ok or check.name not in _SAID:
+            console.print(f"  {_SIGNS[check.ok]} {escape(f'{check.name:<12} {check.detail}')}")
+    failed = sum(check.ok is False for check in done.checks)
+    if failed:
+        console.print(
+            f"[red]{escape(done.asset)} is provisioned, but {failed} of its parts failed the self-test:[/red] "
+            "see to them, then run it again"
+        )
 
 
+# Of the self-test, what the checklist says anyway.
+_SAID = ("firmware", "settings")
 _SIGNS = {True: "[green]✓[/green]", None: "[dim]·[/dim]", False: "[red]✗[/red]"}
 _KEYS = {
     "new": "new, in the vault and on the node; register it with the network",

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from borne import broker
+from borne.cli.key_file import refuse_old
 from borne.errors import SettingError
 from borne.fleet import credentials, lorawan
 
@@ -130,6 +131,9 @@ def secrets(given: dict[str, Any], link: str, user: bool) -> dict[str, bytes]:
     if link == "lorawan":
         _app_key(found, given["app_key_file"], given["new_app_key"])
         return found
+    for name in ("new_app_key", "app_key_file"):
+        if given[name] is not None:
+            raise SettingError(f"{name}: a node by Wi-Fi has no AppKey; was --link lorawan meant?")
     if given["wifi_open"]:
         found.pop("wifi_password", None)
     else:
@@ -165,9 +169,8 @@ def _app_key(found: dict[str, bytes], file: Path | None, new: Path | None) -> No
     elif file is not None or "app_key" in found:
         raise SettingError("new_app_key: there is a key already: give one or the other")
     else:
+        refuse_old(new)
         found["app_key"] = lorawan.new_app_key()
-        # Before the node has it: a key that only the node knows is of no use to anybody.
-        lorawan.keep(new, found["app_key"])
 
 
 def _password(found: dict[str, bytes], name: str, file: Path | None, otherwise: str) -> None:

@@ -14,7 +14,7 @@ from rich.text import Text
 from borne.fleet.batch import Event, Tally
 
 _BAR_WIDTH: Final = 20
-_STYLES: Final = {"done": "bold green", "failed": "bold red", "step": "", "gone": "dim"}
+_STYLES: Final = {"done": "bold green", "failed": "bold red", "foreign": "yellow", "step": "", "gone": "dim"}
 _BELLS: Final = {"done": 1, "failed": 3}
 
 

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 import sqlalchemy as sql
 
-from borne.errors import BorneError
+from borne.errors import BorneError, NoAnswer, PortError
 from borne.flashing import ports
 from borne.fleet.commission import Bench, Done, commission, next_free
 from borne.fleet.registry import nodes
@@ -22,12 +22,17 @@ from borne.fleet.registry.nodes import Standing
 AT_ONCE: Final = 8
 _LOOK_SECONDS: Final = 0.5
 
-Kind = Literal["step", "done", "failed", "gone"]
+_FOREIGN: Final = "not a board, or one that sleeps: unplug it; hold BOOT while you plug in a board"
+
+Kind = Literal["step", "done", "failed", "foreign", "gone"]
 
 
 @dataclass(frozen=True)
 class Event:
-    """What happens on a port. `step` is the step, the outcome, or why it failed; `fraction` how far it is, 0 to 1."""
+    """What happens on a port. `step` is the step, the outcome, or why it failed; `fraction` how far it is, 0 to 1.
+
+    "foreign" is a port that nobody named and at which no board was found: said once, and no failure.
+    """
 
     port: str
     kind: Kind
@@ -38,7 +43,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Tally:
-    """Boards that are done and that failed, and assets that have none yet."""
+    """Boards that are done and that failed, and assets that have none yet; those that were so already are neither."""
 
     done: int
     failed: int
@@ -58,6 +63,9 @@ def _ended(port: str, done: Done) -> Event:
 
 class Batch:
     """Watches the computer's ports, or works off those that are `given` once each.
+
+    A port that is watched may be a modem's, or busy for the moment that the system takes to probe it: the first is
+    left alone until it is unplugged, the second is tried until it opens; neither counts as a board that failed.
 
     `told` gets every event with the count, in the thread of `run`. `then` is called in the board's thread when it is
     done: labels are printed there.
@@ -85,12 +93,14 @@ class Batch:
         self._stop = threading.Event()
         # Ports whose board is worked on, or was and is still plugged in.
         self._seen: dict[str, Future[None]] = {}
+        # Ports that do not open, and why.
+        self._shut: dict[str, str] = {}
         self._tally: Tally | None = None
         self.finished: list[Done] = []
         self.failures: list[tuple[str, BorneError]] = []
 
     def tally(self) -> Tally:
-        new = [one for one in self.finished if one.outcome != "already so"]
+        new = [one for one in self.finished if one.outcome != "already so" or not one.is_sound]
         done = sum(one.is_sound for one in new)
         return Tally(done, len(self.failures) + len(new) - done, self._left())
 
@@ -122,17 +132,21 @@ class Batch:
 
     def _look(self, pool: ThreadPoolExecutor) -> None:
         there = set(self._given if self._given is not None else self._listed())
-        for port in sorted(there - self._seen.keys()):
+        again = {port for port in list(self._shut) if self._seen[port].done()}
+        for port in sorted(there - (self._seen.keys() - again)):
             self._seen[port] = pool.submit(self._work, port)
         for port in [port for port, one in self._seen.items() if port not in there and one.done()]:
             del self._seen[port]
+            self._shut.pop(port, None)
             self._events.put(Event(port, "gone"))
 
     def _work(self, port: str) -> None:
-        asset = ""
+        asset, is_board = "", False
 
         def choose(db: sql.Connection, mac: str) -> Standing:
-            nonlocal asset
+            nonlocal asset, is_board
+            is_board = True
+            self._shut.pop(port, None)
             found = self._choose(db, mac)
             asset = found.asset.asset
             return found
@@ -140,6 +154,8 @@ class Batch:
         def tell(step: str, fraction: float) -> None:
             if self._stop.is_set():
                 raise _Stopped
+            if port in self._shut:
+                return
             self._events.put(Event(port, "step", step, asset, fraction))
 
         try:
@@ -150,8 +166,20 @@ class Batch:
         except _Stopped:
             pass
         except BorneError as error:
+            why = str(error).removeprefix(f"{port}: ")
+            if self._given is None and not is_board and isinstance(error, NoAnswer | PortError):
+                self._leave(port, why if isinstance(error, PortError) else None)
+                return
             self.failures.append((port, error))
-            self._events.put(Event(port, "failed", str(error).removeprefix(f"{port}: "), asset))
+            self._events.put(Event(port, "failed", why, asset))
+
+    def _leave(self, port: str, shut: str | None) -> None:
+        """No board was found at a port, or it does not open (why); said once until something else is the matter."""
+        said = self._shut.pop(port, None)
+        if shut is not None:
+            self._shut[port] = shut
+        if said is None or said != shut:
+            self._events.put(Event(port, "foreign", shut or _FOREIGN))
 
     def _tell_all(self, seconds: float) -> None:
         """Pass on what happened; wait for something to happen for so long."""

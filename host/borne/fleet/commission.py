@@ -68,6 +68,7 @@ class Done:
     """`outcome`: "provisioned"; "recorded", when it had been and the registry did not know; or "already so".
 
     `key`: "new", "kept", or "none" where it has none of its own. `digest`: SHA-256 of the settings file, hex.
+    `checks`: of its self-test, which a node that is already so repeats only where it failed the last.
     """
 
     port: str
@@ -79,6 +80,7 @@ class Done:
     key: str
     firmware: str
     digest: str
+    micropython: str | None = None
     checks: tuple[Check, ...] = ()
 
     @property
@@ -140,6 +142,7 @@ class _Commission:
                 # Before anything is written; what the node is told may lack a part.
                 found = wanted.of(standing, site)
                 outside = issuing.outside(self._bench.vault, self._bench.secrets, found, site)
+                _refuse_lack(found, outside, seen)
             except BorneError:
                 if board:
                     board.reset()
@@ -240,17 +243,16 @@ class _Commission:
             outcome = "provisioned"
             settings, digest, key = self._write(board, standing, found, outside, slot, has_key)
         checks: tuple[Check, ...] = ()
+        firmware = seen.firmware or FIRMWARE_VERSION
         if outcome != "already so":
             self._tell("record", 0.0)
-            self._record(standing, settings, digest)
+            self._record(standing, settings, digest, firmware, seen.micropython)
+        if outcome != "already so" or self._failed_before(standing):
             checks = self._self_test(board, standing, kind, digest)
         self._tell("restart", 0.0)
         board.reset()
-        firmware = seen.firmware or FIRMWARE_VERSION
-        asset = standing.asset.asset
-        return Done(
-            self._port, asset, seen.mac, standing.dev_eui, outcome, flashed, key, firmware, digest, checks
-        )
+        asset, runs = standing.asset.asset, (firmware, digest, seen.micropython)
+        return Done(self._port, asset, seen.mac, standing.dev_eui, outcome, flashed, key, *runs, checks)
 
     def _write(
         self,
@@ -288,9 +290,13 @@ class _Commission:
         checks = tuple(selftest.check(board, pins=kind, settings=digest))
         failed = [f"{one.name}: {one.detail}" for one in checks if one.ok is False]
         with self._bench.registry.writing() as db:
-            said = "; ".join(failed) or "passed"
-            nodes.note(db, standing.asset_id, standing.id, "self-test", said, self._bench.stamp())
+            said = "; ".join(failed) or nodes.PASSED
+            nodes.note(db, standing.asset_id, standing.id, nodes.SELF_TEST, said, self._bench.stamp())
         return checks
+
+    def _failed_before(self, standing: Standing) -> bool:
+        with self._bench.registry.reading() as db:
+            return nodes.failed_self_test(db, standing)
 
     def _key(self, standing: Standing, name: str) -> tuple[bytes, str]:
         """The node's own key: that of the registry where the vault gives it, or a new one, in vault and registry."""
@@ -299,12 +305,22 @@ class _Commission:
             return bench.vault.read(standing.key_record), "kept"
         return issuing.new_key(bench.registry, bench.vault, standing, name, bench.stamp()), "new"
 
-    def _record(self, standing: Standing, settings: bytes, digest: str) -> None:
+    def _record(
+        self, standing: Standing, settings: bytes, digest: str, firmware: str, micropython: str | None
+    ) -> None:
         stamp = self._bench.stamp()
         with self._bench.registry.writing() as db:
-            nodes.provisioned(db, standing, settings.decode(), digest, FIRMWARE_VERSION, stamp)
+            nodes.provisioned(db, standing, settings.decode(), digest, firmware, stamp, micropython)
             if standing.id is not None:
                 pending.drop(db, standing.id, stamp)
+
+
+def _refuse_lack(found: Wanted, outside: Mapping[str, bytes], seen: Seen) -> None:
+    """Before a board is flashed: what was given is well formed, and a new board is given all. Raises SettingError."""
+    issuing.prepared(found, outside)
+    lacking = sorted(found.needed - outside.keys())
+    if lacking and seen.settings is None:
+        raise SettingError(issuing.missing(lacking[0]))
 
 
 def _has_key(board: Repl, slot: str, name: str, standing: Standing) -> bool:

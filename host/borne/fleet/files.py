@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from borne.errors import UserError
@@ -29,3 +31,20 @@ def write(path: Path, data: bytes, *, private: bool = False) -> None:
             path.chmod(0o666 & ~mask)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
+
+
+@contextmanager
+def changing(path: Path) -> Iterator[None]:
+    """Nobody else changes `path` between our reading and our `write` of it, if they take this too; waits for them.
+
+    What is locked is `.NAME.lock` beside it, which stays: `path` itself is another file after each `write`.
+    Raises UserError.
+    """
+    lock = path.with_name(f".{path.name}.lock")
+    with ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(durable.locked(lock))
+        except OSError as error:
+            raise UserError(f"{lock}: {error.strerror}") from None
+        yield

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-from pathlib import Path
 from typing import Final
 
 from borne.errors import SettingError
@@ -30,13 +28,3 @@ def new_dev_eui() -> str:
 def new_app_key() -> bytes:
     """A new AppKey, as 32 hexadecimal digits. It goes to the node and to the network server, and nowhere else."""
     return secrets.token_hex(16).encode()
-
-
-def keep(path: Path, key: bytes) -> None:
-    """Write a new key to a new file that only its owner may read (0600). Raises SettingError."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(key + b"\n")
-    except OSError as error:
-        raise SettingError(f"new_app_key: {path}: {error.strerror}") from None

@@ -27,6 +27,7 @@ class Seen:
     files: str | None = None
     board: str | None = None
     settings: bytes | None = None
+    micropython: str | None = None
 
 
 def prompt(port: str, stack: ExitStack) -> Repl | None:
@@ -50,6 +51,7 @@ def ask(board: Repl) -> Seen:
         version.get("files"),
         about.get("board") if isinstance(about, dict) else None,
         board.read_file(FILE),
+        board.implementation(),
     )
 
 

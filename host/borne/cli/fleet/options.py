@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, TextIO
@@ -11,9 +11,24 @@ from typing import Annotated, TextIO
 import typer
 from rich.console import Console
 
-from borne.errors import UserError
+from borne.boards import unknown
+from borne.errors import SettingError, UserError
+from borne.fleet.registry.nodes import STATES
+from borne_node.settings import KINDS
 
 _WIDE = 200
+
+
+def _one_of(name: str, known: Sequence[str]) -> Callable[[str | None], str | None]:
+    """A check of an option's value, which else would only find nothing."""
+
+    def check(given: str | None) -> str | None:
+        if given is not None and given not in known:
+            raise SettingError(f"{name}: {unknown(given, known)}")
+        return given
+
+    return check
+
 
 RegistryOption = Annotated[
     str | None,
@@ -31,10 +46,16 @@ IdentityOption = Annotated[
     typer.Option("--identity", help="Your age identity file (0600), instead of the vault's passphrase."),
 ]
 SiteOption = Annotated[str | None, typer.Option("--site", help="Only assets of this site.")]
-KindOption = Annotated[str | None, typer.Option("--kind", help="Only parking, light or fill.")]
+KindOption = Annotated[
+    str | None, typer.Option("--kind", help="Only parking, light or fill.", callback=_one_of("kind", KINDS))
+]
 StateOption = Annotated[
     str | None,
-    typer.Option("--state", help="Only planned, flashed, provisioned, joined or seen."),
+    typer.Option(
+        "--state",
+        help="Only planned, flashed, provisioned, joined or seen.",
+        callback=_one_of("state", STATES[:-1]),
+    ),
 ]
 NetworkOption = Annotated[str | None, typer.Option("--network", help="Only assets of this network.")]
 StreetOption = Annotated[str | None, typer.Option("--street", help="Only streets whose name holds this.")]

@@ -84,11 +84,13 @@ class Mosquitto:
         return [Step(f"access rules in {self._acl.name}", self._allow)] if missing else []
 
     def _allow(self) -> None:
-        lines = _lines(self._acl)
-        there = [" ".join(line.split()) for line in lines]
-        # Patterns hold for everybody wherever they stand; at the end nobody's own lines come to belong to others.
-        lines += [_COMMENT, *(line for line in _PATTERNS if line not in there)]
-        files.write(self._acl, "".join(f"{line}\n" for line in lines).encode(), private=True)
+        with files.changing(self._acl):
+            lines = _lines(self._acl)
+            there = [" ".join(line.split()) for line in lines]
+            missing = [line for line in _PATTERNS if line not in there]
+            if missing:
+                # Patterns hold for everybody wherever they stand; at the end nobody's lines come to belong to others.
+                _replace(self._acl, [*lines, _COMMENT, *missing])
 
     def present(self) -> Mapping[str, str]:
         self._users = {}
@@ -115,14 +117,18 @@ class Mosquitto:
         return [Step(what, lambda: self._write(name, hashed(password)))]
 
     def _write(self, name: str, stored: str) -> None:
-        """In its place, or at the end; read again before, for it may have been changed since."""
-        lines = _lines(self._passwords)
+        """In its place, or at the end; read again before, for somebody else may have changed it since."""
         new = f"{name}:{stored}"
-        places = [n for n, line in enumerate(lines) if line.partition(":")[0] == name]
-        lines = [new if n in places[:1] else line for n, line in enumerate(lines) if n not in places[1:]]
-        lines += [] if places else [new]
-        files.write(self._passwords, "".join(f"{line}\n" for line in lines).encode(), private=True)
+        with files.changing(self._passwords):
+            lines = _lines(self._passwords)
+            places = [n for n, line in enumerate(lines) if line.partition(":")[0] == name]
+            lines = [new if n in places[:1] else line for n, line in enumerate(lines) if n not in places[1:]]
+            _replace(self._passwords, lines if places else [*lines, new])
         self._users[name] = stored
+
+
+def _replace(path: Path, lines: Sequence[str]) -> None:
+    files.write(path, "".join(f"{line}\n" for line in lines).encode(), private=True)
 
 
 def _lines(path: Path) -> list[str]:

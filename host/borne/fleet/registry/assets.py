@@ -71,6 +71,12 @@ def get(db: sql.Connection, asset: str) -> Asset:
     return from_row(row)
 
 
+def site_names(db: sql.Connection) -> list[str]:
+    """Sites that have assets."""
+    query = sql.select(assets.c.site).distinct().where(assets.c.site.is_not(None)).order_by(assets.c.site)
+    return list(db.execute(query).scalars())
+
+
 def unknown(db: sql.Connection, asset: str) -> str:
     """Why there is no such asset, in words."""
     import difflib

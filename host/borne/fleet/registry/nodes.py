@@ -19,6 +19,11 @@ from borne.fleet.registry.tables import assets, flashes, history, nodes, pending
 STATES: Final = ("planned", "flashed", "provisioned", "joined", "seen", "retired")
 
 
+# In the history.
+SELF_TEST: Final = "self-test"
+PASSED: Final = "passed"
+
+
 @dataclass(frozen=True)
 class Standing:
     """An asset and its node as the registry knows them; `id` is None where no board is reserved for it yet.
@@ -128,6 +133,13 @@ def free(
     return _standing(row) if row else None
 
 
+def begun(db: sql.Connection, wanted: Filter = ANY) -> Iterator[Standing]:
+    """Those for which a board is reserved that was not provisioned to the end."""
+    clauses = (nodes.c.id.is_not(None), nodes.c.provisioned_at.is_(None), *wanted.clauses())
+    for row in db.execute(_query().where(*clauses).order_by(assets.c.id)):
+        yield _standing(row)
+
+
 def count_unfinished(db: sql.Connection, wanted: Filter = ANY) -> int:
     """How many assets have no node that was provisioned."""
     source = asset_table.standing()
@@ -225,7 +237,9 @@ def flashed(
             .where(nodes.c.id == at.id)
             .values(state=_at_least(at.state, "flashed"), firmware=firmware)
         )
-        note(db, at.asset_id, at.id, "flashed", f"firmware {firmware}, MicroPython {micropython}", stamp)
+        note(
+            db, at.asset_id, at.id, "flashed", f"firmware {firmware}, MicroPython image {micropython}", stamp
+        )
 
 
 def was_flashed(db: sql.Connection, mac: str) -> bool:
@@ -235,10 +249,25 @@ def was_flashed(db: sql.Connection, mac: str) -> bool:
     return db.execute(written.union_all(told).limit(1)).first() is not None
 
 
+def runs(db: sql.Connection, mac: str, micropython: str) -> None:
+    """What the chip with this MAC says that it runs; until it does, what was flashed counts by its image's name."""
+    last = sql.select(sql.func.max(flashes.c.id)).where(flashes.c.mac == mac).scalar_subquery()
+    db.execute(flashes.update().where(flashes.c.id == last).values(micropython=micropython))
+
+
 def provisioned(
-    db: sql.Connection, at: Standing, settings: str, digest: str, firmware: str, stamp: Stamp
+    db: sql.Connection,
+    at: Standing,
+    settings: str,
+    digest: str,
+    firmware: str,
+    stamp: Stamp,
+    micropython: str | None = None,
 ) -> None:
-    """The node holds these settings, read back, and the key that `key_issued` named."""
+    """The node holds these settings, read back, and the key that `key_issued` named. Both versions as it says them."""
+    runs_on = f" on MicroPython {micropython}" if micropython else ""
+    if micropython and at.mac:
+        runs(db, at.mac, micropython)
     db.execute(
         nodes.update()
         .where(nodes.c.id == at.id)
@@ -251,7 +280,7 @@ def provisioned(
             provisioned_at=stamp.at,
         )
     )
-    note(db, at.asset_id, at.id, "provisioned", f"settings {digest[:8]}", stamp)
+    note(db, at.asset_id, at.id, "provisioned", f"settings {digest[:8]}, firmware {firmware}{runs_on}", stamp)
 
 
 def confirmed(db: sql.Connection, at: Standing, settings: str, digest: str, stamp: Stamp) -> None:
@@ -275,6 +304,17 @@ def heard(
     if rssi is not None:
         values |= {"rssi": rssi, "snr": snr}
     db.execute(nodes.update().where(nodes.c.id == at.id).values(**values))
+
+
+def failed_self_test(db: sql.Connection, at: Standing) -> bool:
+    """Whether the node's last self-test found something."""
+    query = (
+        sql.select(history.c.detail)
+        .where(history.c.node_id == at.id, history.c.event == SELF_TEST)
+        .order_by(history.c.id.desc())
+        .limit(1)
+    )
+    return db.execute(query).scalar() not in (None, PASSED)
 
 
 def joined(db: sql.Connection, at: Standing, stamp: Stamp) -> None:
