@@ -37,16 +37,18 @@ def daily(hour: float, peak: float, width: float) -> float:
 
 def fill(rng: random.Random, days: int) -> list[Row]:
     level, rate, season = rng.uniform(0, 50), rng.uniform(4, 20), rng.uniform(0, 20)
-    warmth, rows = season, []
+    warmth, rows, ago = season, [], None
     for _ in range(days):
         warmth += rng.gauss(0, 1.2) + (season - warmth) / 5
         swing = rng.uniform(2, 6)
         for hour in range(2, 24, 4):
             level += rate / 6 * max(0, rng.gauss(1, 0.5)) * (1.6 if 8 <= hour < 22 else 0.3)
             if hour == 6 and (level > 100 or (level > 70 and rng.random() < 0.5)):
-                level = rng.uniform(0, 6)
+                level, ago = rng.uniform(0, 6), 0
+            elif ago is not None:
+                ago += 1
             celsius = round(warmth + swing * math.sin((hour - 9) / 12 * math.pi) + rng.gauss(0, 0.5))
-            rows.append((5 * round(clamp(level, 0, 100) / 5), celsius, None, None))
+            rows.append((5 * round(clamp(level, 0, 100) / 5), celsius, None, None, ago))
     return rows
 
 

@@ -32,21 +32,21 @@ _CAYENNE = {
     + (2 + 1)
     + (2 + 1)
     + (2 + 4),  # luminosity x 2, digital, percentage, energy
-    schema.FILL: (2 + 1) + (2 + 2) + 2 * (2 + 1),  # percentage, temperature, two digital inputs
+    schema.FILL: (2 + 1) + (2 + 2) + 3 * (2 + 1),  # percentage, temperature, three digital inputs
 }
 _TLV = {
     schema.ZONE: 2 * (2 + 1),
     schema.BAY: 2 + 1,
     schema.LIGHT: (2 + 2) + (2 + 1) + (2 + 1) + (2 + 1) + (2 + 2),
-    schema.FILL: (2 + 1) + (2 + 2) + 2 * (2 + 1),
+    schema.FILL: (2 + 1) + (2 + 2) + 3 * (2 + 1),
 }
 # Little-endian, whole bytes, as a firmware's C struct without padding; no window index either.
-_STRUCT = {schema.ZONE: "<BB", schema.BAY: "<B", schema.LIGHT: "<HBBBH", schema.FILL: "<BbBB"}
+_STRUCT = {schema.ZONE: "<BB", schema.BAY: "<B", schema.LIGHT: "<HBBBH", schema.FILL: "<BbBBB"}
 _CBOR = {
     schema.ZONE: {"o": 5, "b": 8},
     schema.BAY: {"s": 3},
     schema.LIGHT: {"p": 42, "x": 5, "l": 1, "d": 80, "e": 118},
-    schema.FILL: {"l": 35, "t": 21, "i": 0, "f": 0},
+    schema.FILL: {"l": 35, "t": 21, "i": 0, "f": 0, "e": 7},
 }
 
 

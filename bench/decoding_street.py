@@ -21,11 +21,18 @@ def fill(seed: int, days: int) -> list[Row]:
     """The street's air is the same every day; without a weather its entropy would be that of a clock."""
     bin_, rng, warmer = Container(seed, f"bin-{seed}", ""), random.Random(seed), 0.0
     rows: list[Row] = []
+    emptied = bin_.emptied(_START - 14 * _DAY, _START + days * _DAY)
     for t in range(_START, _START + days * _DAY, 14_400):
         warmer += rng.gauss(0, 0.5) - warmer / 30
         celsius = round(temperature(t) + warmer + rng.gauss(0, 0.5))
-        rows.append((5 * round(bin_.level(t) / 5), celsius, None, None))
+        rows.append((5 * round(bin_.level(t) / 5), celsius, None, None, _ago(emptied, t)))
     return rows
+
+
+def _ago(emptied: list[float], t: int) -> int | None:
+    """Windows since the truck came, of the window that ends at `t`."""
+    before = bisect_right(emptied, t)
+    return (t - 1) // 14_400 - int(emptied[before - 1]) // 14_400 if before else None
 
 
 def zone(seed: int, days: int) -> list[Row]:

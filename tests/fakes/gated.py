@@ -16,11 +16,15 @@ from borne_node.report import schema
 
 Parking = namedtuple("Parking", ("occupied", "confidence"))
 Light = namedtuple("Light", ("lux", "triggers", "lamp", "dimming", "energy"))
-Fill = namedtuple("Fill", ("level", "temperature", "tilt", "fire"))
+_Fill = namedtuple("Fill", ("level", "temperature", "tilt", "fire", "emptied"))
 
 # Midnight UTC after the firmware's release, so that every kind's window begins here.
 MIDNIGHT = RELEASED + 86400
 FAULT = SensorFault("QMC5883L", "no answer")
+
+
+def Fill(level, temperature, tilt, fire, emptied=None):
+    return _Fill(level, temperature, tilt, fire, emptied)
 
 
 class Entropy:

@@ -55,6 +55,19 @@ def test_a_container_reports_six_times_a_day_in_steps_of_five():
     assert len({len(payload) for port, payload in sent if port == schema.FILL}) == 1
 
 
+def test_an_emptying_arrives_and_outlives_a_power_cut():
+    node = Node("fill", depth_mm=1200, offset_mm=100)
+    truck = node.clock.now() + 30 * HOUR
+    node.distance = lambda t: 340 if t < truck else 1290
+    assert {frame.values[4] for frame in values_of(node.live(30 * HOUR), schema.FILL)} == {None}
+    told = values_of(node.live(20 * HOUR), schema.FILL)
+    node.rtc(b"")
+    node.cause = POWER_ON
+    told += values_of(node.live(12 * HOUR), schema.FILL)
+    dates = [(frame.window - frame.values[4]) % 256 for frame in told if frame.values[4] is not None]
+    assert len(dates) == 5 and set(dates) == {truck // 14400 % 256}
+
+
 def test_history_repeats_what_was_released():
     node = Node("fill", depth_mm=1200, offset_mm=100)
     node.live(30 * HOUR)
@@ -229,7 +242,7 @@ def test_a_lamp_and_its_energy_arrive():
 def test_a_container_that_lies_says_so_in_its_report():
     node = Node("fill", depth_mm=1200, offset_mm=100, tilt="lis3dh")
     node.live(8 * HOUR)
-    assert values_of(node.live(8 * HOUR), schema.FILL)[-1].values[2:] == (0, 0)
+    assert values_of(node.live(8 * HOUR), schema.FILL)[-1].values[2:] == (0, 0, None)
     node.gravity = (1.0, 0.0, 0.0)
     node.distance = lambda t: None
     level, _, tilt, *_ = values_of(node.live(9 * HOUR), schema.FILL)[-1].values

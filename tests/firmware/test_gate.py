@@ -439,7 +439,7 @@ def alarms(street, end):
 def test_tilt_and_fire_once_are_told_of_that_window():
     street = running(fill(50, 12, 0, 0))
     street.reading = lambda now: Fill(50, 12, 1 if now % 14400 // 3600 == 1 else None, 0)
-    assert set(reports(street, MIDNIGHT + 86400)) == {(50, 12, 1, 0)}
+    assert set(reports(street, MIDNIGHT + 86400)) == {(50, 12, 1, 0, None)}
     street = running(fill(50, 12, 0, 0))
     street.reading = lambda now: Fill(50, 12, 0, 1 if 8 * HOUR <= now - MIDNIGHT < 9 * HOUR + 300 else 0)
     fires = [values[3] for values in reports(street, MIDNIGHT + 86400)]
@@ -493,15 +493,38 @@ def test_an_alarm_is_not_told_by_what_is_no_container():
 def test_an_alarm_leaves_without_a_level():
     street = running(fill(None, 12, 1, 0))
     released = [one for one in street.until(MIDNIGHT + 86400) if one.port == schema.FILL]
-    assert {one.values for one in released} == {(None, 12, 1, 0)}
-    assert codec.decode(30, codec.encode(30, *released[0][1:])).values == (None, 12, 1, 0)
+    assert {one.values for one in released} == {(None, 12, 1, 0, None)}
+    assert codec.decode(94, codec.encode(*released[0])).values == (None, 12, 1, 0, None)
+
+
+def test_an_emptying_is_told_in_windows():
+    street = running(fill(5, 12, 0, 0))
+    emptied = street.now // 14400 * 14400 + 4 * 14400 + 2 * HOUR
+    street.reading = lambda now: Fill(5, 12, 0, 0, emptied if now > emptied + HOUR else None)
+    told = [values[4] for values in reports(street, emptied + 4 * 14400)]
+    assert told[-4:] == [0, 1, 2, 3] and set(told[:-4]) == {None}
+    # Whatever the second was within its window, the bytes are the same.
+    for late in (1, 1799, 7199):
+        other = running(fill(5, 12, 0, 0))
+        other.reading = lambda now, at=emptied + late: Fill(5, 12, 0, 0, at if now > emptied + HOUR else None)
+        assert [values[4] for values in reports(other, emptied + 4 * 14400)] == told
+
+
+def test_an_emptying_that_nobody_can_date_is_held_to_the_field():
+    for emptied, said in ((MIDNIGHT + 99 * 86400, 0), (MIDNIGHT - 99 * 86400, schema.OVERFLOW), (None, None)):
+        street = running(fill(5, 12, 0, 0))
+        street.reading = lambda now, at=emptied: Fill(5, 12, 0, 0, at)
+        released = [one for one in street.until(MIDNIGHT + 3 * 86400) if one.port == schema.FILL]
+        assert len(released) > 6
+        for one in released:
+            assert codec.decode(one.port, codec.encode(*one)).values[4] == said
 
 
 def test_fill_is_the_median_in_steps_of_five():
     levels = {0: 71, 1: 3, 2: 74, 3: 72}
     street = Street("fill", "fill", lambda now: Fill(levels[now % 14400 // 3600], None, None, None))
     running(street)
-    assert {one.values for one in street.until(MIDNIGHT + 86400)} == {(70, None, None, None)}
+    assert {one.values for one in street.until(MIDNIGHT + 86400)} == {(70, None, None, None, None)}
     for level, step in (
         (0, 0),
         (2, 0),
@@ -514,7 +537,7 @@ def test_fill_is_the_median_in_steps_of_five():
         (-9, 0),
     ):
         street = running(fill(level, -12))
-        assert {one.values for one in street.until(MIDNIGHT + 86400)} == {(step, -12, None, None)}
+        assert {one.values for one in street.until(MIDNIGHT + 86400)} == {(step, -12, None, None, None)}
 
 
 def test_a_lamp_that_follows_people_says_only_that_it_fails():

@@ -86,7 +86,7 @@ def test_what_a_frame_cannot_say_is_refused():
 
 def test_the_size_depends_on_the_port_only():
     sizes = {port: schema.size(port) for port in schema.TABLE}
-    assert sizes == {1: 14, 2: 3, 3: 10, 4: 1, 5: 1, 10: 3, 11: 4, 12: 4, 13: 5, 20: 5, 30: 3}
+    assert sizes == {1: 14, 2: 3, 3: 10, 4: 1, 5: 1, 10: 3, 11: 4, 12: 4, 13: 5, 20: 5, 30: 3, 94: 4}
     for vector in vectors("accept"):
         if vector["port"] != schema.COMMAND and "history" not in vector:
             assert len(raw(vector["payload"])) == sizes[vector["port"]]

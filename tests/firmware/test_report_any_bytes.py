@@ -4,10 +4,10 @@ import hashlib
 
 from borne_node.report import codec, schema
 
-PORTS = tuple(sorted(schema.TABLE)) + (10, 11, 20, 30, 0, 94)
+PORTS = tuple(sorted(schema.TABLE)) + (10, 11, 20, 30, 0, 158)
 SIZES = (0, 1, 2, 3, 3, 4, 4, 5, 7, 8, 10, 12, 14)
 # Of the outcomes below; the same on CPython and on MicroPython, which is the point.
-DIGEST = "4df712f63e6889e9"
+DIGEST = "27e67487551b3e23"
 
 
 def payloads(count):

@@ -10,6 +10,7 @@ from support import raises
 from borne_node import sense
 from borne_node.chips.a02yyuw import A02YYUW
 from borne_node.errors import SensorFault, SettingsError
+from borne_node.sense.emptied import SIZE
 from borne_node.sense.fill import Fill
 
 RANGERS = (
@@ -214,5 +215,5 @@ def test_the_board_gives_uart_and_temperature():
     reading = fill.read(clock.now())
     assert abs(reading.level - 50) <= 1
     assert reading.temperature == 17
-    assert len(fill.state()) == 12
+    assert len(fill.state()) == 12 + SIZE
     assert filled(*[700] * 7)[0].read(0).temperature is None

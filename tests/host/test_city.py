@@ -45,7 +45,7 @@ def report(port: int, values: tuple[Any, ...], window: int | None = None) -> Rep
 
 
 def test_a_container() -> None:
-    (one,) = entities(report(schema.FILL, (35, 21, False, False)), node("fill"), NOW)
+    (one,) = entities(report(schema.FILL_1, (35, 21, False, False)), node("fill"), NOW)
     assert one["id"] == "urn:ngsi-ld:WasteContainer:A%207"
     # The window of four hours that ended last.
     assert one["fillingLevel"] == {"type": "Property", "value": 0.35, "observedAt": "2026-11-23T08:00:00Z"}
@@ -62,10 +62,26 @@ def test_a_container() -> None:
     [(False, False, "ok"), (True, False, "dropped"), (True, True, "burning"), (False, True, "burning")],
 )
 def test_what_befell_a_container(tilt: bool, fire: bool, status: str) -> None:
-    (one,) = entities(report(schema.FILL, (None, None, tilt, fire)), node("fill"), NOW)
+    (one,) = entities(report(schema.FILL, (None, None, tilt, fire, None)), node("fill"), NOW)
     plain = valid(one)
     assert plain["status"] == status
     assert "fillingLevel" not in plain and "temperature" not in plain
+
+
+@pytest.mark.parametrize(
+    ("ago", "at"), [(0, "2026-11-23T08:00:00Z"), (1, "2026-11-23T04:00:00Z"), (7, "2026-11-22T04:00:00Z")]
+)
+def test_when_a_container_was_emptied(ago: int, at: str) -> None:
+    (one,) = entities(report(schema.FILL, (5, 21, False, False, ago)), node("fill"), NOW)
+    # A date is a typed value (ETSI GS CIM 009, 4.6.3), and plain text in the simplified form.
+    assert one["dateLastEmptying"] == {"type": "Property", "value": {"@type": "DateTime", "@value": at}}
+    assert valid(one)["dateLastEmptying"] == at
+
+
+@pytest.mark.parametrize("ago", [None, OVERFLOW])
+def test_an_emptying_that_nobody_saw_has_no_date(ago: Any) -> None:
+    (one,) = entities(report(schema.FILL, (5, 21, False, False, ago)), node("fill"), NOW)
+    assert "dateLastEmptying" not in valid(one)
 
 
 def test_a_zone_never_has_more_cars_than_bays() -> None:
@@ -148,14 +164,15 @@ def test_an_asset_without_a_place_is_refused() -> None:
     with pytest.raises(
         SettingError, match="A 7: has no latitude and longitude, which a WasteContainer must have"
     ):
-        entities(report(schema.FILL, (35, 21, False, False)), node("fill", latitude=None), NOW)
+        entities(report(schema.FILL_1, (35, 21, False, False)), node("fill", latitude=None), NOW)
 
 
 def test_a_window_that_is_not_over_is_not_dated_into_the_future() -> None:
     layout = layouts()[schema.FILL]
     current = NOW // layout.window_s % (1 << layout.window_bits)
-    (one,) = entities(report(schema.FILL, (35, 21, False, False), current), node("fill"), NOW)
+    (one,) = entities(report(schema.FILL, (35, 21, False, False, 0), current), node("fill"), NOW)
     assert one["fillingLevel"]["observedAt"] == "2026-11-23T08:07:30Z"
+    assert one["dateLastEmptying"]["value"]["@value"] == "2026-11-23T08:07:30Z"
 
 
 @settings(deadline=None)

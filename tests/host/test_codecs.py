@@ -98,7 +98,7 @@ def test_every_vector_is_decoded_as_in_python(engine: str, server: str) -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_any_bytes_decode_or_are_refused_as_in_python(engine: str) -> None:
     rng = random.Random(11)
-    ports = [*layouts(), *layouts(), 0, 4, 94, 255]
+    ports = [*layouts(), *layouts(), 0, 4, 158, 255]
     sizes = [0, 1, 3, 3, 4, 4, 5, 7, 8, 10, 12, 14]
     pairs = [(rng.choice(ports), rng.randbytes(rng.choice(sizes))) for _ in range(5000)]
     for (port, payload), answer in zip(

@@ -39,8 +39,8 @@ def test_one_report_as_json() -> None:
     ("arguments", "said"),
     [
         (("30", "0a3b"), "port 30, byte 2: must have 3 bytes"),
-        (("31", "0a3bd0"), "port 31: is no port of format version 1"),
-        (("94", "0a3bd0"), "port 94: is of format version 2, this decoder knows version 1"),
+        (("31", "0a3bd0"), "port 31: is no port of format version 2"),
+        (("158", "0a3bd0"), "port 158: is of format version 3, this decoder knows version 2"),
         (("30", "zzz"), "neither hex nor base64"),
         (("30", "zzz", "--from", "hex"), "is no hex"),
         (("thirty", "0a3bd0"), "'thirty' is no port"),

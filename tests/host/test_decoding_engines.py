@@ -27,7 +27,7 @@ def rows(count: int) -> list[tuple[str, bytes, int]]:
     rng = random.Random(5)
     fills = [(f"bin-{n}", encode(30, n, (5 * rng.randrange(21), 20, False, None)), 30) for n in range(count)]
     zones = [(f"zone-{n}", encode(10, n, (rng.randrange(9), 8)), 10) for n in range(count)]
-    return [*fills, *zones, ("odd", b"\xff", 30), ("stranger", b"\x00", 94)]
+    return [*fills, *zones, ("odd", b"\xff", 30), ("stranger", b"\x00", 158)]
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def check(decoded: list[dict[str, Any]]) -> None:
         )
         assert row[said[0]] == said[1] and row["error"] is None and row["kind"] == report.kind
     assert by_device["odd"]["error"] == "port 30, byte 1: must have 3 bytes"
-    assert "format version 2" in by_device["stranger"]["error"]
+    assert "format version 3" in by_device["stranger"]["error"]
 
 
 @pytest.fixture(scope="module")

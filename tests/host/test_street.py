@@ -197,7 +197,7 @@ def test_a_level_in_steps_is_off_by_less_than_half_a_step() -> None:
     book = tally(FILL)
     for start in range(START + HOUR, START + 21 * HOUR, 4 * HOUR):
         levels = sorted(FILL.level(t) for t in range(start, start + 4 * HOUR, HOUR))
-        book.add(start + 4 * HOUR + 60, heard(FILL, 30, start, (round(levels[1] / 5) * 5, 12, None, None)))
+        book.add(start + 4 * HOUR + 60, heard(FILL, 94, start, (round(levels[1] / 5) * 5, 12, None, None, 3)))
     (measure,) = book.line().measures
     assert len(measure.pairs) == 5
     assert measure.error is not None
@@ -223,7 +223,7 @@ def some_events() -> Iterator[Event]:
     for start in range(START, START + DAY, HOUR):
         yield reported(PARKING, 10, start, start + 960, rng.randrange(9), 8)
         yield reported(LIGHT, 20, start, start + HOUR, SUPPRESSED, 10, None, None, None)
-        yield reported(FILL, 30, start, start + HOUR, 35, 12, None, None)
+        yield reported(FILL, 94, start, start + HOUR, 35, 12, None, None, 3)
         yield Passed(start + HOUR)
     yield Reported(FILL, START + DAY, hear(f"borne/v1/{FILL.name}/up/99", b"\0"))
     yield Ended(Summary(SEED, 1.0, tuple(book.line() for book in books.values())))

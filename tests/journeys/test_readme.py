@@ -114,10 +114,10 @@ def with_radio(desk: Desk) -> Iterator[Desk]:
         yield replace(desk, board=board)
 
 
-def message(payload: str, received: str) -> str:
-    """An uplink on port 30 as The Things Stack hands it on."""
+def message(payload: str, received: str, port: int = 30) -> str:
+    """An uplink as The Things Stack hands it on."""
     body = base64.b64encode(bytes.fromhex(payload)).decode()
-    up = {"f_port": 30, "f_cnt": int(received[11:13]) + 1, "frm_payload": body}
+    up = {"f_port": port, "f_cnt": int(received[11:13]) + 1, "frm_payload": body}
     ids = {"dev_eui": "70B3D57ED0000001"}
     return json.dumps({"end_device_ids": ids, "received_at": received, "uplink_message": up}) + "\n"
 
@@ -191,7 +191,7 @@ def test_the_technician_has_a_list(desk: Desk) -> None:
 
 
 def test_the_officer_checks_and_writes(desk: Desk) -> None:
-    uplinks = "".join(message("7b5b9f", f"2027-03-15T{hour:02}:02:00Z") for hour in range(0, 24, 4))
+    uplinks = "".join(message("7b5b9f03", f"2027-03-15T{hour:02}:02:00Z", 94) for hour in range(0, 24, 4))
     (desk.folder / "captured.ndjson").write_text(uplinks)
     (desk.folder / "bins.csv").write_text(LIST)
     desk.run(next(command for command in commands() if command.startswith("borne fleet import")))

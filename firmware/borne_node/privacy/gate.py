@@ -27,9 +27,9 @@ _HIDDEN = "*"  # SUPPRESSED, in words that JSON can keep
 
 # What outlives deep sleep. phase: of this window's readings. next_*: drawn for the window to come. slot: the next to
 # be read, read: how many were. counts: per bay the readings that were occupied, then all. series: lux, or levels and
-# temperatures. things: lamp, dimming (both of the last reading; defective once is defective) and energy in Wh, or tilt
-# and fire (once is enough). untold: energy of a window withheld. alarmed: alarms told. pending: the closed
-# window not yet due (when, its start, frame). last: the frame released last, if live. A frame is port, window, values.
+# temperatures. things: lamp, dimming (both of the last reading; defective once is defective) and energy in Wh, or tilt,
+# fire (once is enough) and second of the emptying. untold: energy of a window withheld. alarmed: alarms told. pending:
+# closed window not yet due (when, start, frame). last: the frame released last, if live. Frame: port, window, values.
 _STATE = (
     "start end seen phase whole jitter drawn next_jitter next_drawn slot read triggers fault pending untold "
 )
@@ -166,6 +166,7 @@ class Gate:
         for n, flag in enumerate((reading.tilt, reading.fire)):
             if flag is not None:
                 self._things[n] = flag or self._things[n] or 0
+        self._things[2] = reading.emptied
         told = [n for n in range(2) if self._things[n] and n not in self._alarmed]
         self._alarmed += told
         return tuple(_released([schema.ALARM, None, schema.KINDS.index(self._row.kind), n]) for n in told)
@@ -218,7 +219,8 @@ class Gate:
     def _fill(self):
         step, top = self._row.step, self._row.top
         level = _median(self._series[0], lambda level: (max(0, min(level, top)) + step // 2) // step * step)
-        return [level, _median(self._series[1], int)] + self._things[:2]
+        ago = self._things[2] and max(0, -((self._things[2] - self._start) // self._row.window_s))
+        return [level, _median(self._series[1], int)] + self._things[:2] + [ago]
 
     def _noised(self, count, top, n=0):
         value = max(0, min(min(count, top) + self._noise[n], top))

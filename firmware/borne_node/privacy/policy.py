@@ -28,7 +28,7 @@ TABLE = (
     # The sensor's refractory time leaves at most 2 triggers a passage.
     Row("light", "light", 20, 3600, 28800, 3600, 1, 240, (1, 1), 2, "passage", 11, 1020, 1, _YES),
     # For containers of 11 households or more (INSEE's threshold).
-    Row("fill", "fill", 30, 14400, 0, 3600, 2, 240, None, 0, "household", 0, 100, 5, _YES),
+    Row("fill", "fill", 94, 14400, 0, 3600, 2, 240, None, 0, "household", 0, 100, 5, _YES),
 )
 _DAY, _DUSK, _DAWN = 24 * 3600, 22 * 3600, 6 * 3600
 

@@ -113,7 +113,10 @@ ROWS = {
         "brightness that the lamp is set to", "%", city="Streetlight.illuminanceLevel", divide=100
     ),
     (20, "energy"): _row("energy used in the window", "Wh"),
-    (30, "level"): _row(
+}
+
+_FILL = {
+    "level": _row(
         "filling level",
         "%",
         privacy=STATISTIC,
@@ -121,10 +124,20 @@ ROWS = {
         city="WasteContainer.fillingLevel",
         divide=100,
     ),
-    (30, "temperature"): _row("temperature in the container", "degC", city="WasteContainer.temperature"),
-    (30, "tilt"): _row("whether the container leans or lies", labels=FLAG, city="WasteContainer.status"),
-    (30, "fire"): _row("whether it burns", labels=FLAG, city="WasteContainer.status"),
+    "temperature": _row("temperature in the container", "degC", city="WasteContainer.temperature"),
+    "tilt": _row("whether the container leans or lies", labels=FLAG, city="WasteContainer.status"),
+    "fire": _row("whether it burns", labels=FLAG, city="WasteContainer.status"),
+    "emptied": _row(
+        "how many windows ago the container was emptied; 0: in this one",
+        "windows",
+        privacy=STATISTIC,
+        mechanism="coarsened to windows of four hours; a fall of the level by 20 points that two readings found",
+        city="WasteContainer.dateLastEmptying",
+    ),
 }
+for _port in (30, 94):
+    for _field in row(_port)[4]:
+        ROWS[_port, _field[0]] = _FILL[_field[0]]
 
 
 def names(port):

@@ -16,7 +16,7 @@ from collections import namedtuple
 from borne_node.compat import const
 from borne_node.report.markers import OVERFLOW, SUPPRESSED, Marker  # noqa: F401
 
-VERSION = const(1)
+VERSION = const(2)
 PORTS_A_VERSION = const(64)
 
 HEALTH = const(1)
@@ -29,7 +29,8 @@ BAY = const(11)
 LIVE = const(12)
 DAY = const(13)
 LIGHT = const(20)
-FILL = const(30)
+FILL_1 = const(30)  # version 1: without `emptied`
+FILL = const(94)
 
 # The order is what the fields "node_kind", "profile" and "setting" carry on the wire: append only.
 KINDS = ("parking", "light", "fill")
@@ -155,7 +156,7 @@ TABLE = {
             ("energy", 10, 0, 2, 1020, _OU, 1),
         ),
     ),
-    FILL: (
+    FILL_1: (
         "fill",
         14400,
         8,
@@ -165,6 +166,20 @@ TABLE = {
             ("temperature", 7, -40, 1, 124, _OU, 1),
             ("tilt", 2, 0, 1, 1, _U, 1),
             ("fire", 2, 0, 1, 1, _U, 1),
+        ),
+    ),
+    FILL: (
+        "fill 2",
+        14400,
+        8,
+        12,
+        (
+            ("level", 5, 0, 5, 20, _SU, 1),
+            ("temperature", 7, -40, 1, 124, _OU, 1),
+            ("tilt", 2, 0, 1, 1, _U, 1),
+            ("fire", 2, 0, 1, 1, _U, 1),
+            # How many windows ago, so that one frame says it even where all before it were lost.
+            ("emptied", 8, 0, 1, 252, _OU, 1),
         ),
     ),
 }

@@ -154,8 +154,13 @@ def layout_of(port: int) -> Layout:
 def unknown_port(port: int) -> str:
     """Why a port is refused: of which version it is, if it is of any."""
     if port % PORTS_A_VERSION in layouts() and PORTS_A_VERSION < port < FIRST_RESERVED_PORT:
-        return f"is of format version {port // PORTS_A_VERSION + 1}, this decoder knows version {VERSION}"
+        known = max(one for one in layouts() if one % PORTS_A_VERSION == port % PORTS_A_VERSION)
+        return f"is of format version {_version(port)}, this decoder knows version {_version(known)}"
     return f"is no port of format version {VERSION}"
+
+
+def _version(port: int) -> int:
+    return port // PORTS_A_VERSION + 1
 
 
 def _labelled(fields: tuple[Field, ...], values: tuple[Any, ...]) -> tuple[Value, ...]:

@@ -26,14 +26,15 @@ _DESCRIPTION = (
 _IDENTIFIERS = UUID("6f1c6e3e-3a54-4b43-9d3f-6a0a1f2f8b5e")
 
 _UPLINKS: tuple[tuple[str, int, int | None, tuple[Value, ...], tuple[tuple[Value, ...], ...] | None], ...] = (
-    ("Waste container, a third full", 30, 10, (35, 21, False, False), None),
+    ("Waste container, a third full, emptied three windows ago", 94, 10, (35, 21, False, False, 3), None),
     (
         "Waste container with two earlier windows",
-        30,
+        94,
         10,
-        (35, 21, False, False),
-        ((30, 20, False, False), (30, 19, False, False)),
+        (35, 21, False, False, 3),
+        ((30, 20, False, False, 2), (30, 19, False, False, 1)),
     ),
+    ("Waste container by a node of format version 1", 30, 10, (35, 21, False, False), None),
     ("Parking zone of 8 bays", 10, 2023, (5, 8), None),
     ("Parking, one bay, three quarters of four hours", 11, 200, (3,), None),
     ("Street light in the evening", 20, 18, (42, 5, "on", 80, 118), None),

@@ -30,6 +30,7 @@ _MODELS: Final = {
 }
 _UNITS: Final = {"degC": "CEL"}  # UN/CEFACT Recommendation 20
 _POWER: Final = {"booting up": "bootingUp"}
+_DATES: Final = ("dateLastEmptying",)
 _QUARTERS: Final = 4
 
 
@@ -51,17 +52,21 @@ def identifier(kind: str, name: str) -> str:
 def _parts(report: Report, asset: Asset, received: int) -> Iterator[Entity]:
     began = report.started(received)
     end = received if began is None else min(began + report.layout.window_s, received)
-    at = datetime.fromtimestamp(end, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    at = _time(end)
     if report.port == schema.ZONE:
         yield _zone(report, asset, at)
     elif report.port in (schema.BAY, schema.LIVE):
         yield from _bays(report, asset, at)
     elif report.port == schema.LIGHT:
         yield _light(report, asset, at)
-    elif report.port == schema.FILL:
-        yield _container(report, asset, at)
+    elif report.port in (schema.FILL_1, schema.FILL):
+        yield _container(report, asset, at) | _emptied(report, received)
     elif report.port == schema.FAULT:
         yield from _fault(report, asset, at)
+
+
+def _time(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _new(kind: str, name: str) -> Entity:
@@ -105,6 +110,7 @@ def _measured(report: Report, kind: str, at: str) -> Entity:
             and isinstance(value, (int, float))
             and not isinstance(value, bool)
             and not field.labels
+            and attribute not in _DATES
         ):
             scaled = value / field.divide if field.divide != 1 else value
             found[attribute] = _property(scaled, at, _UNITS.get(field.unit or ""))
@@ -172,6 +178,16 @@ def _container(report: Report, asset: Asset, at: str) -> Entity:
     return entity
 
 
+def _emptied(report: Report, received: int) -> Entity:
+    """When the container was emptied: the end of that window. Reports of version 1 do not say."""
+    ago = report.value("emptied") if report.port == schema.FILL else None
+    began = report.started(received)
+    if not _is_number(ago) or began is None:
+        return {}
+    at = min(began + (1 - ago) * report.layout.window_s, received)
+    return {"dateLastEmptying": _property({"@type": "DateTime", "@value": _time(at)})}
+
+
 def _fault(report: Report, asset: Asset, at: str) -> Iterator[Entity]:
     """A sensor that does not answer: what hung on it is unknown. A Streetlight has no such word."""
     if asset.kind == "fill":
@@ -203,7 +219,9 @@ def _is_number(value: Value) -> TypeGuard[int]:
 
 def simplified(entity: Entity) -> Entity:
     """The same as plain keys and values (ETSI GS CIM 009, 4.5.4), for people and for the models' own schemas."""
-    return {
-        name: value.get("object", value.get("value")) if isinstance(value, dict) else value
-        for name, value in entity.items()
-    }
+    return {name: _plain(value) for name, value in entity.items()}
+
+
+def _plain(value: Any) -> Any:
+    plain = value.get("object", value.get("value")) if isinstance(value, dict) else value
+    return plain["@value"] if isinstance(plain, dict) and "@value" in plain else plain

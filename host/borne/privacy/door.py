@@ -16,7 +16,7 @@ _ANYTHING = ("",)
 
 # Room -> prefixes of what it may import of the node. Rooms are folders; a file at the top is its own room.
 ROOMS: dict[str, tuple[str, ...]] = {
-    "sense": ("sense", "chips", "sensors", "sealed", "compat", "errors"),
+    "sense": ("sense", "chips", "sensors", "sealed", "compat", "errors", "RELEASED"),
     "sensors": (),
     "chips": ("chips", "compat", "errors"),
     "privacy": ("privacy", "report.schema", "hmac_drbg", "sealed", "compat", "errors", "RELEASED"),

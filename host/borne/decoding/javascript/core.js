@@ -17,8 +17,10 @@ function refuse(port, byte, bit, reason) {
 function layoutOf(port) {
   if (PORTS.hasOwnProperty(port)) { return PORTS[port]; }
   if (PORTS.hasOwnProperty(port % @PORTS_A_VERSION@) && port > @PORTS_A_VERSION@ && port < @FIRST_RESERVED_PORT@) {
+    var known = port % @PORTS_A_VERSION@;
+    while (PORTS.hasOwnProperty(known + @PORTS_A_VERSION@)) { known += @PORTS_A_VERSION@; }
     refuse(port, null, null, "is of format version " + (Math.floor(port / @PORTS_A_VERSION@) + 1) +
-      ", this decoder knows version @VERSION@");
+      ", this decoder knows version " + (Math.floor(known / @PORTS_A_VERSION@) + 1));
   }
   return refuse(port, null, null, "is no port of format version @VERSION@");
 }
