@@ -171,8 +171,8 @@ var PORTS = {
     // whether it burns; bits 22 to 23
     { name: "fire", bits: 2, last: 1, labels: [false, true], unknown: 3, set: 3 }
   ] },
-  // fill 2: 4 bytes, window index in the first 8 bits, windows of 14400 s
-  94: { kind: "fill 2", bytes: 4, windowBits: 8, priors: [[146, 33, 203, 128, 254, 128, 128, 128, 128, 10, 2, 24, 200, 228, 71, 254, 189, 2, 182, 128, 168, 44, 139, 254], [26, 128, 128, 128, 254, 128, 128, 128, 128, 127, 177, 75, 140, 194, 254, 128, 58, 128, 128, 128, 108, 152, 254], [128, 128, 128, 254], [128, 128, 128, 254], [2, 2, 128, 254, 254, 128, 252, 128, 128, 2, 2, 2, 128, 128, 254, 196, 254, 2, 128, 128, 2, 2, 87, 122, 193, 254]], fields: [
+  // fill, version 2: 4 bytes, window index in the first 8 bits, windows of 14400 s
+  94: { kind: "fill", bytes: 4, windowBits: 8, priors: [[146, 33, 203, 128, 254, 128, 128, 128, 128, 10, 2, 24, 200, 228, 71, 254, 189, 2, 182, 128, 168, 44, 139, 254], [26, 128, 128, 128, 254, 128, 128, 128, 128, 127, 177, 75, 140, 194, 254, 128, 58, 128, 128, 128, 108, 152, 254], [128, 128, 128, 254], [128, 128, 128, 254], [2, 2, 128, 254, 254, 128, 252, 128, 128, 2, 2, 2, 128, 128, 254, 196, 254, 2, 128, 128, 2, 2, 87, 122, 193, 254]], fields: [
     // filling level, %; bits 8 to 12
     { name: "level", bits: 5, last: 20, offset: 0, step: 5, unknown: 31, suppressed: 30, set: 0 },
     // temperature in the container, degC; bits 13 to 19

@@ -38,7 +38,7 @@ def humidity(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Format version 3 of the fill report: one row more, with its meaning."""
     name, window_s, window_bits, room, fields = schema.TABLE[schema.FILL]
     row = ("humidity", 8, 0, 1, 100, schema.UNKNOWN_CODE | schema.SUPPRESSED_CODE, 1)
-    third = (name[:-1] + "3", window_s, window_bits, room, (*fields, row))
+    third = (name, window_s, window_bits, room, (*fields, row))
     monkeypatch.setitem(schema.TABLE, NEW, third)
     for field in fields:
         monkeypatch.setitem(meaning.ROWS, (NEW, field[0]), meaning.ROWS[schema.FILL, field[0]])
@@ -73,7 +73,10 @@ def test_one_row_is_a_field_everywhere(humidity: None) -> None:
     assert rows["humidity"].to_pylist() == [48, 50, None]
     assert rows["humidity_mark"].to_pylist() == [None, None, "suppressed"]
     mixed = columns.decode_columns([payload, b"\x0a\x3b\xd0"], np.array([NEW, 30]))
-    assert mixed["fill_3_humidity"].to_pylist() == [48, None]
+    assert mixed["fill_humidity"].to_pylist() == [48, None]
+    # Versions of one report share their columns: whoever asks for fill levels gets those of old nodes too.
+    assert mixed["kind"].to_pylist() == ["fill", "fill"]
+    assert mixed["fill_level"].to_pylist() == [35, decode(b"\x0a\x3b\xd0", 30).level]
 
     context = quickjs.Context()
     context.eval(codecs.javascript("tts"))
@@ -86,7 +89,7 @@ def test_one_row_is_a_field_everywhere(humidity: None) -> None:
         "| 32-39 | `humidity` | relative humidity | % | 0 to 100; 254: suppressed; 255: unknown"
         in dictionary.markdown()
     )
-    assert "fill_3_humidity" in csv_header()
+    assert "fill_humidity" in csv_header()
     (streamed,) = decode_stream([f"{NEW} {payload.hex()}"])
     assert streamed.report is not None and streamed.report.humidity == 48
 

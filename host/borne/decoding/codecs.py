@@ -66,7 +66,7 @@ def _constants() -> dict[str, str]:
 
 
 def _port(layout: Layout) -> str:
-    head = f"  // {layout.name}: {layout.size} bytes"
+    head = f"  // {layout.title}: {layout.size} bytes"
     if layout.window_bits:
         head += f", window index in the first {layout.window_bits} bits, windows of {layout.window_s} s"
     parts = [f"kind: {_js(layout.name)}", f"bytes: {layout.size}", f"windowBits: {layout.window_bits}"]

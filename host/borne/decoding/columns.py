@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.compute as pc  # type: ignore[import-untyped]
 
 from borne.decoding import bulk
 from borne.decoding.bulk import Bulk, Column
@@ -99,8 +100,10 @@ def schema(port: int | None = None, *, history: bool = False) -> pa.Schema:
     columns = [("row", pa.int64()), ("earlier", pa.int16())] if history else []
     if port is None:
         columns += [("port", pa.int16()), ("kind", _TEXT), ("window", pa.int32())]
-        for layout in layouts().values():
-            columns += _columns_of(layout, prefix(layout))
+        # The versions of a report share its columns.
+        columns += {
+            name: kind for one in layouts().values() for name, kind in _columns_of(one, prefix(one))
+        }.items()
     else:
         columns += [("window", pa.int32())] if layout_of(port).window_bits else []
         columns += _columns_of(layout_of(port), "")
@@ -196,14 +199,16 @@ def _mixed(column: Column, ports: npt.NDArray[np.int64], at: int, history: bool)
     by_port = {
         part.layout.port: (part, place) for part, place in zip(parts, places, strict=True) if part.codes
     }
-    for layout in layouts().values():
-        if layout.port in by_port:
-            arrays += _fields(*by_port[layout.port], count)
-        else:
-            arrays += [pa.nulls(count, kind) for _, kind in _columns_of(layout, "")]
-    return pa.RecordBatch.from_arrays(
-        [*arrays, _errors(parts, places, count)], schema=schema(history=history)
-    )
+    values: dict[str, list[pa.Array]] = {}
+    for port, (part, place) in by_port.items():
+        names = [name for name, _ in _columns_of(layouts()[port], prefix(layouts()[port]))]
+        for name, array in zip(names, _fields(part, place, count), strict=True):
+            values.setdefault(name, []).append(array)
+    whole = schema(history=history)
+    for field in list(whole)[len(arrays) : -1]:
+        found = values.get(field.name)
+        arrays.append(pc.coalesce(*found) if found else pa.nulls(count, field.type))
+    return pa.RecordBatch.from_arrays([*arrays, _errors(parts, places, count)], schema=whole)
 
 
 def _order(parts: list[Bulk], at: int) -> tuple[list[pa.Array], list[Places]]:
@@ -222,7 +227,7 @@ def _heads(parts: list[Bulk], places: list[Places], count: int) -> list[pa.Array
     ports = np.full(count, _NO_PORT, np.int16)
     kinds = np.full(count, -1, np.int8)
     windows = np.full(count, -1, np.int32)
-    names = [layout.name for layout in layouts().values()]
+    names = list(dict.fromkeys(layout.name for layout in layouts().values()))
     for part, place in zip(parts, places, strict=True):
         ports[place] = np.clip(part.layout.port, _NO_PORT, 0x7FFF)
         if part.codes:

@@ -38,8 +38,8 @@ def markdown() -> str:
 def _overview() -> str:
     rows = [
         (
-            f"[{one.port}](#port-{one.port}-{one.name.replace(' ', '-')})",
-            one.name,
+            f"[{one.port}](#port-{one.port}-{one.title.replace(',', '').replace(' ', '-')})",
+            one.title,
             f"{one.size} or more" if one.variants else str(one.size),
             _duration(one.window_s) if one.window_s else "none",
             _worst(one),
@@ -55,7 +55,7 @@ def _worst(layout: Layout) -> str:
 
 
 def _port(layout: Layout) -> str:
-    parts = [f"## Port {layout.port}: {layout.name}\n"]
+    parts = [f"## Port {layout.port}: {layout.title}\n"]
     if layout.window_s:
         days = layout.window_s * (1 << layout.window_bits) / 86400
         parts.append(f"Windows of {_duration(layout.window_s)}; the index wraps after {days:.1f} days.")

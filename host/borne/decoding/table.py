@@ -86,6 +86,15 @@ class Layout:
     rows: tuple[FieldRow, ...]
 
     @property
+    def version(self) -> int:
+        return self.port // PORTS_A_VERSION + 1
+
+    @property
+    def title(self) -> str:
+        """The kind, and its version where that is not the first."""
+        return self.name if self.version == 1 else f"{self.name}, version {self.version}"
+
+    @property
     def has_history(self) -> bool:
         return self.room > 0
 
@@ -152,5 +161,5 @@ def fields_of(layout: Layout) -> tuple[Field, ...]:
 
 
 def prefix(layout: Layout) -> str:
-    """What the names of a kind's columns begin with in a table of mixed ports."""
+    """What the names of a kind's columns begin with in a table of mixed ports; its versions share them."""
     return layout.name.replace(" ", "_") + "_"

@@ -148,7 +148,7 @@ def ndjson(decoded: Iterable[Decoded], out: Text, history: bool = False) -> None
 def csv_header(history: bool = False) -> list[str]:
     """The columns of the CSV, the same for every stream: values carry the kind before the name, as in fill_level."""
     names = [prefix(layout) + field.name for layout in layouts().values() for field in fields_of(layout)]
-    return [*_HEAD, *(["earlier"] if history else []), "port", "kind", "window", *names]
+    return [*_HEAD, *(["earlier"] if history else []), "port", "kind", "window", *dict.fromkeys(names)]
 
 
 def csv_lines(decoded: Iterable[Decoded], out: Text, history: bool = False) -> None:

@@ -3,6 +3,6 @@
 function normalizeUplink(input) {
   var data = {};
   if (typeof input.data.battery === "number") { data.battery = input.data.battery / 1000; }
-  if (/^fill/.test(input.data.kind) && typeof input.data.temperature === "number") { data.air = { temperature: input.data.temperature }; }
+  if (input.data.kind === "fill" && typeof input.data.temperature === "number") { data.air = { temperature: input.data.temperature }; }
   return { data: data };
 }
