@@ -127,11 +127,22 @@ def test_the_count_outlives_a_power_cut():
     assert 900 <= total <= 1000  # no more than the last hour is lost
 
 
-def test_the_flash_is_written_once_an_hour():
+def test_the_flash_is_written_once_in_a_quarter_of_an_hour():
     post = Post(100)
     for _ in range(61):
         post.read(after_s=60)
-    assert post.store.commits == 2
+    assert post.store.commits == 5
+
+
+def test_a_power_cut_costs_what_was_used_since_the_last_write():
+    post = Post(4000)
+    for after in (3600, 3600, 600, 600, 600, 840):  # somebody came by now and then
+        post.read(after_s=after)
+    used = Lamp(None, SETTINGS, post.clock, post.state).total_wh
+    again = Post(4000, store=post.store.reboot())
+    again.clock.set(post.clock.now())
+    again.read(after_s=1)
+    assert 0 <= used - Lamp(None, SETTINGS, again.clock, again.state).total_wh <= 4000 // 4
 
 
 def test_a_store_that_fails_costs_nothing_but_the_count():

@@ -290,3 +290,46 @@ except ValueError as error:
     with Bench(tmp_path, main, wiring=Wiring(pwm=follow)) as bench:
         assert bench.run(20) == ["65535 duty_u16 must be from 0 to 65535"]
     assert seen == [(1000, 0.0), (1000, 1.0)]
+
+
+class Once:
+    """A pin that is high once, from 30 to 42 ms after it is first asked for."""
+
+    def __init__(self) -> None:
+        self.first_us = -1
+
+    def level(self, now_us: int) -> int:
+        self.first_us = now_us if self.first_us < 0 else self.first_us
+        return int(30_000 <= now_us - self.first_us < 42_000)
+
+    def next_edge(self, now_us: int) -> int | None:
+        edges = (self.first_us + 30_000, self.first_us + 42_000)
+        return next((edge for edge in edges if edge > now_us), None)
+
+
+def test_the_length_of_a_pulse(tmp_path: Path) -> None:
+    program = """
+import machine, time
+for pin, limit in ((4, 100000), (4, 100000), (5, 20000), (6, 35000), (7, 9000), (8, 500)):
+    started = time.ticks_us()
+    found = machine.time_pulse_us(machine.Pin(pin), 1, limit)
+    print('*', found, time.ticks_diff(time.ticks_us(), started) // 1000)
+"""
+    pins = {4: Once(), 5: Once(), 6: Once(), 7: Once()}
+    with Bench(tmp_path, program, wiring=Wiring(pins=pins)) as bench:
+        # The whole pulse; no second one; its beginning comes too late; in time; too late; nothing is wired there.
+        assert bench.run(2) == ["12000 42", "-2 100", "-2 20", "12000 42", "-2 9", "-2 0"]
+
+
+class High:
+    def level(self, now_us: int) -> int:
+        return 1
+
+    def next_edge(self, now_us: int) -> int | None:
+        return None
+
+
+def test_a_pulse_that_does_not_end(tmp_path: Path) -> None:
+    program = "import machine\nprint('*', machine.time_pulse_us(machine.Pin(4), 1, 8000))"
+    with Bench(tmp_path, program, wiring=Wiring(pins={4: High()})) as bench:
+        assert bench.run(2) == ["-1"]

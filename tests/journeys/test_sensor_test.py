@@ -19,7 +19,9 @@ from borne.virtual.silicon.a02yyuw import A02YYUW
 from borne.virtual.silicon.mmc5603 import MMC5603
 from borne.virtual.silicon.tca9548a import TCA9548A
 from borne.virtual.silicon.veml7700 import VEML7700
+from borne.virtual.street import nodes
 from borne.virtual.wiring import Wiring
+from borne.virtual.world import START, Container
 
 BORNE = str(Path(sys.executable).with_name("borne"))
 READY = b"waiting 3 s for a host"
@@ -64,6 +66,19 @@ def test_readings_with_units_from_a_node_that_is_not_provisioned(
     assert all(" s  distance 7" in line and line.endswith(" mm") for line in lines), lines
     # The node goes on with what it did.
     assert board.wait_for(READY)
+
+
+@pytest.mark.parametrize("sensor", ["hc_sr04", "jsn_sr04t", "mb7389"])
+def test_the_other_rangers_of_a_virtual_container(
+    place: Callable[[Wiring], VirtualBoard], sensor: str
+) -> None:
+    asset = Container(5, "fill-01", "", offset_mm=400, sensor=sensor)
+    board = place(nodes.wiring(5, asset, boards.load("esp32-devkitc"), START))
+    done = run("--port", board.port, "--sensor", sensor, "--count", "2", "--interval", "0", "--json")
+    assert done.returncode == 0, done.stderr
+    read = [json.loads(line)["values"]["distance"]["value"] for line in done.stdout.splitlines()]
+    empty = asset.offset_mm + asset.depth_mm
+    assert len(read) == 2 and all(asset.offset_mm - 60 < one < empty + 60 for one in read), read
 
 
 def test_a_bay_behind_the_multiplexer_as_json(place: Callable[[Wiring], VirtualBoard]) -> None:

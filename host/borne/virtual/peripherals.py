@@ -164,6 +164,18 @@ class Peripherals:
                 reached.append(at)
         return min(reached, default=None)
 
+    def _pulse(self, data: bytes, now_us: int) -> tuple[bytes, int]:
+        """machine.time_pulse_us: how long the pin has the level; -2: it never takes it, -1: it keeps it."""
+        number, level, limit_us = struct.unpack("<BBI", data)
+        begins = self.level_reached([number], level, now_us)
+        if begins is None or begins - now_us > limit_us:
+            return struct.pack("<i", -2), limit_us
+        source = self._wiring.pins.get(number)
+        ends = source.next_edge(begins) if source is not None else None
+        if ends is None or ends - begins > limit_us:
+            return struct.pack("<i", -1), begins - now_us + limit_us
+        return struct.pack("<i", ends - begins), ends - now_us
+
     def _pin_open(self, data: bytes, now_us: int) -> tuple[bytes, int]:
         number, mode, pull, value = struct.unpack("<Bbbb", data)
         pin = self.pins.setdefault(number, _Pin())
@@ -293,6 +305,9 @@ class Peripherals:
         volts = self._wiring.adc.get(data[0])
         uv = 0 if volts is None else int(volts(now_us / 1_000_000) * 1_000_000)
         return struct.pack("<I", max(0, uv)), _ADC_US
+
+    def _celsius(self, data: bytes, now_us: int) -> tuple[bytes, int]:
+        return struct.pack("<h", round(self._wiring.celsius(now_us / 1_000_000))), _ADC_US
 
     # -- stores ---------------------------------------------------------------------------------------------------
 
@@ -435,6 +450,7 @@ _CALLS: dict[int, _Call] = {
     ops.PIN_SET: Peripherals._pin_set,
     ops.PIN_IRQ: Peripherals._pin_irq,
     ops.PWM_SET: Peripherals._pwm_set,
+    ops.PULSE: Peripherals._pulse,
     ops.I2C_OPEN: Peripherals._i2c_open,
     ops.I2C_TRANSFER: Peripherals._i2c_transfer,
     ops.I2C_SCAN: Peripherals._i2c_scan,
@@ -445,6 +461,7 @@ _CALLS: dict[int, _Call] = {
     ops.SPI_OPEN: Peripherals._spi_open,
     ops.SPI_TRANSFER: Peripherals._spi_transfer,
     ops.ADC_READ: Peripherals._adc_read,
+    ops.CELSIUS: Peripherals._celsius,
     ops.RTC_READ: Peripherals._rtc_read,
     ops.RTC_WRITE: Peripherals._rtc_write,
     ops.NVS_OPEN: Peripherals._nvs_open,

@@ -33,6 +33,7 @@ class Wiring:
 
     `spi`: chips with their chip-select pin, {number: {pin: chip}}; the one whose pin is low answers.
     `adc`: volts at a pin as a function of seconds since 1970.
+    `celsius`: how warm the board's chip is, in the same way.
     `outputs`: what follows a pin that the board drives, called with the level and the time in microseconds; `pwm` with
     the frequency in Hz, the duty from 0 to 1, and the time.
     """
@@ -42,5 +43,6 @@ class Wiring:
     pins: Mapping[int, PinSource] = field(default_factory=dict)
     adc: Mapping[int, Callable[[float], float]] = field(default_factory=dict)
     spi: Mapping[int, Mapping[int, SpiChip]] = field(default_factory=dict)
+    celsius: Callable[[float], float] = lambda t: 35.0
     outputs: Mapping[int, Callable[[int, int], None]] = field(default_factory=dict)
     pwm: Mapping[int, Callable[[int, float, int], None]] = field(default_factory=dict)

@@ -13,6 +13,8 @@ from borne_node.report import schema
 # Changes of NVS, flash and air that a wake makes are below this: the kill points wander over all of them.
 _STEP = 60
 _PARTS = 2
+# Without the rest of a node a kill costs a hundredth: so many at least, also in the short form.
+_LEAST = 400
 
 SEND_THEN_DEBIT = (
     Patch(
@@ -32,21 +34,27 @@ SEND_THEN_DEBIT = (
 
 
 def power(lab: Laboratory, points: int) -> Finding:
-    """`points` power cuts or watchdog resets of a whole parking node, at changes that wander through its wakes."""
+    """`points` power cuts or watchdog resets of a whole parking node, at changes that wander through its wakes; and as
+    many, or 400, of ledger, outbox and send alone: at each change of each wake in turn.
+    """
 
     def play(part: int) -> tuple[int, int, int, int]:
         (told,) = lab.run("power", seed=part + 1, points=points // _PARTS, step=_STEP).told
         return told["cuts"], told["unpaid"], len(told["frames"]), sum(conflicts(told["frames"]))
 
+    def dense() -> tuple[int, int, int, int]:
+        (told,) = lab.run("kills", seed=1, points=max(points, _LEAST)).told
+        return told["cuts"], told["unpaid"], told["frames"], told["twice"]
+
     with ThreadPoolExecutor(_PARTS) as pool:
-        parts = list(pool.map(play, range(_PARTS)))
+        parts = [*pool.map(play, range(_PARTS)), dense()]
     cuts, unpaid, frames, twice = (sum(column) for column in zip(*parts, strict=True))
     bars = ((0.0, float(twice)), (1.0, float(unpaid)))
     return Finding(
         "power cuts",
         "composition",
         cuts,
-        "kill points",
+        f"kill points, {parts[-1][0]:,} of them at every change of ledger, outbox and send",
         "0 windows released twice with different bytes, 0 under-debits",
         0,
         f"{twice} windows twice, {unpaid} unpaid of {frames} frames",

@@ -36,11 +36,11 @@ def wake_on_touch(wake):
 
 def _raw_temperature():
     # Fahrenheit, as temprature_sens_read() of the ESP32's ROM gives it.
-    return 95
+    return (_mcu_temperature() * 9 + 162) // 5
 
 
 def _mcu_temperature():
-    return 35
+    return struct.unpack("<h", _link.ask(_ops.CELSIUS))[0]
 
 
 def _install(chip):

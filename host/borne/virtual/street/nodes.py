@@ -12,7 +12,10 @@ from borne.errors import BoardError
 from borne.virtual.silicon import I2cChip
 from borne.virtual.silicon.a02yyuw import A02YYUW
 from borne.virtual.silicon.axp192 import AXP192
+from borne.virtual.silicon.hc_sr04 import HCSR04
+from borne.virtual.silicon.jsn_sr04t import JSNSR04T
 from borne.virtual.silicon.lora_air import Transceiver
+from borne.virtual.silicon.mb7389 import MB7389
 from borne.virtual.silicon.pir import Pir
 from borne.virtual.silicon.qmc5883l import QMC5883L
 from borne.virtual.silicon.sx126x import SX126x
@@ -22,6 +25,7 @@ from borne.virtual.silicon.veml7700 import VEML7700
 from borne.virtual.wiring import Wiring
 from borne.virtual.world import Asset, Container, LampPost, ParkingRow
 from borne.virtual.world.chance import dice
+from borne.virtual.world.container import AIR_C
 from borne.virtual.world.light import HOLD_S
 
 SSID = "rue-des-Lilas"
@@ -29,9 +33,9 @@ SSID = "rue-des-Lilas"
 _I2C, _UART, _SPI = 0, 1, 1
 # A lithium cell in the middle of its life; it does not run down within days.
 _CELL_V = 3.9
-# What the thermometer of a virtual chip says (shim/esp32.py): the air is no other, or the levels would be corrected
-# for warmth that is not there.
-_AIR_C = 35
+
+
+_PULSED = {"hc_sr04": HCSR04, "jsn_sr04t": JSNSR04T}
 
 
 def number_of(seed: int, asset: Asset, what: str) -> int:
@@ -59,9 +63,7 @@ def _sensors(seed: int, asset: Asset, board: Board, start: int) -> Wiring:
         tap = _CELL_V / (board.battery.divider or 1)
         adc[board.pins.battery_adc] = lambda t: tap
     if isinstance(asset, Container):
-        ranger = A02YYUW(asset.distance, noise("ranger"))
-        ranger.celsius = _AIR_C
-        return Wiring(uart={_UART: ranger}, adc=adc)
+        return replace(_ranger(asset, board, noise("ranger")), adc=adc, celsius=asset.celsius)
     if isinstance(asset, ParkingRow):
         return Wiring(i2c={_I2C: [_magnetometers(asset, noise)]}, adc=adc)
     if board.pins.pir is None:
@@ -69,6 +71,22 @@ def _sensors(seed: int, asset: Asset, board: Board, start: int) -> Wiring:
     presence = Pir(asset.motions(start), HOLD_S)
     light = VEML7700(asset.lux, noise("light"))
     return Wiring(i2c={_I2C: [light]}, pins={board.pins.pir: presence}, adc=adc)
+
+
+def _ranger(asset: Container, board: Board, noise: int) -> Wiring:
+    """On the UART, or with trigger and echo on its pins."""
+    if asset.sensor in _PULSED:
+        trigger, echo = board.pins.uart_tx, board.pins.uart_rx
+        if trigger is None or echo is None:
+            raise BoardError(f"{board.name}: has no pins for a ranger, so it makes no fill node")
+        pulsed = _PULSED[asset.sensor](asset.distance, noise)
+        pulsed.celsius = AIR_C
+        return Wiring(outputs={trigger: pulsed.trigger}, pins={echo: pulsed})
+    if asset.sensor == "mb7389":
+        return Wiring(uart={_UART: MB7389(asset.distance, noise)})
+    ranger = A02YYUW(asset.distance, noise)
+    ranger.celsius = AIR_C
+    return Wiring(uart={_UART: ranger})
 
 
 def _magnetometers(asset: ParkingRow, noise: Callable[[str], int]) -> I2cChip:
@@ -93,7 +111,7 @@ def with_radio(wiring: Wiring, board: Board, chip: Transceiver) -> Wiring:
     return replace(
         wiring,
         spi={_SPI: {pins.lora_cs: chip}},
-        outputs={pins.lora_reset: chip.reset},
+        outputs={**wiring.outputs, pins.lora_reset: chip.reset},
         pins={**wiring.pins, **busy},
     )
 
@@ -120,4 +138,4 @@ def _settings(asset: Asset, way: dict[str, Any]) -> dict[str, Any]:
         return common | {"bays": asset.bays}
     if isinstance(asset, LampPost):
         return common
-    return common | {"depth_mm": asset.depth_mm, "offset_mm": asset.offset_mm}
+    return common | {"sensor": asset.sensor, "depth_mm": asset.depth_mm, "offset_mm": asset.offset_mm}

@@ -31,6 +31,9 @@ _DREGS = 0.02
 # spot.
 _HEAP_MM = 20.0
 _PING_MM = 4.0
+# A node at work in a lid. It is also the air that the sound goes through, or levels would be corrected for warmth that
+# is not there. A fire of some minutes.
+AIR_C, _FIRE_C = 35.0, 82.0
 _PING_S = 0.05
 
 MONDAY_WEDNESDAY_FRIDAY = (0, 2, 4)
@@ -48,6 +51,8 @@ class Container:
     depth_mm: int = 1100
     offset_mm: int = 150
     emptied_on: tuple[int, ...] = MONDAY_WEDNESDAY_FRIDAY
+    burns_at: float | None = None
+    sensor: str = "a02yyuw"  # or another ranger by its name in the settings: hc_sr04, jsn_sr04t, mb7389
 
     kind = "fill"
 
@@ -63,6 +68,10 @@ class Container:
         days = range(int(start // DAY_S) - 1, int(end // DAY_S) + 2)
         times = (_truck(self.seed, self.name, day, self.emptied_on) for day in days)
         return [t for t in times if t is not None and start <= t < end]
+
+    def celsius(self, t: float) -> float:
+        """What a chip in its lid is warmed to."""
+        return AIR_C if self.burns_at is None or t < self.burns_at else _FIRE_C
 
     def distance(self, t: float) -> float:
         """Millimetres from the sensor down to the waste, as a ping at `t` finds it; never less than 0."""
