@@ -149,6 +149,27 @@ def _says_the_same(one, other):
         return False
 
 
+def test_a_damaged_key_is_named_and_replaces_no_older_backup(tmp_path, keys, me):
+    registry = filled(scratch(), keys)
+    (record,) = keys.records()
+    assert not room.backup(registry, keys, tmp_path / "b").is_opened
+    keys.unlock(me[0])
+    good = room.backup(registry, keys, tmp_path / "b")
+    assert (good.damaged, good.is_opened) == ((), True)
+    file = keys.path / "records" / f"{record}.age"
+    before, older = file.read_bytes(), (tmp_path / "b").read_bytes()
+    file.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    with pytest.raises(
+        VaultError, match=f"{record} cannot be opened; .* is older, may have them whole, and stays"
+    ):
+        room.backup(registry, keys, tmp_path / "b")
+    assert (tmp_path / "b").read_bytes() == older
+    assert room.backup(registry, keys, tmp_path / "b2").damaged == (record,)
+    # One that is gone is missed even by who may not read.
+    file.unlink()
+    assert room.backup(registry, vault.open_vault(keys.path), tmp_path / "b3").damaged == (record,)
+
+
 def repacked(path, change):
     with tarfile.open(path) as tar:
         members = {one.name: tar.extractfile(one).read() for one in tar}
@@ -194,10 +215,23 @@ def test_the_commands(tmp_path, me):
     made.close()
     done = borne("backup", file, "--registry", registry, "--vault", folder)
     assert done.stdout == f"{file}: 5 assets, 1 nodes, 1 keys; read back and compared\n"
+    assert done.stderr == "borne: the vault is locked, so whether its keys open was not tried\n"
+    done = borne("backup", file, "--registry", registry, "--vault", folder, "--identity", me[0])
+    assert done.stdout == f"{file}: 5 assets, 1 nodes, 1 keys; read back, opened and compared\n"
     done = borne("restore", file, "--registry", tmp_path / "r2.sqlite", "--vault", tmp_path / "v2")
     assert done.stdout == f"{file}: 5 assets, 1 nodes, 1 keys restored and compared\n"
     done = borne("restore", tmp_path / "none", "--registry", tmp_path / "r3.sqlite")
     assert done.returncode == 2 and "No such file" in done.stderr
+    (tmp_path / "short").write_bytes(file.read_bytes()[:-9])
+    done = borne("restore", tmp_path / "short", "--registry", tmp_path / "r3.sqlite")
+    assert (
+        done.returncode == 2 and f"backup {tmp_path / 'short'}: is none of borne's, or damaged" in done.stderr
+    )
+    # Nothing is made for what does not come.
+    assert not (tmp_path / "r3.sqlite").exists()
+    next((folder / "records").iterdir()).write_bytes(b"")
+    done = borne("backup", tmp_path / "b2", "--registry", registry, "--vault", folder, "--identity", me[0])
+    assert done.returncode == 2 and "1 of the keys cannot be opened, here and so in the backup" in done.stderr
     page = tmp_path / "map.html"
     done = borne("map", "-o", page, "--registry", registry)
     assert done.stdout == f"{page}: 5 assets\n"

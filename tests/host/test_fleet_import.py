@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from borne.fleet import lists
 from borne.fleet.exporting import write_csv
 from borne.fleet.importing import How, import_list
-from borne.fleet.lists import cells, text
+from borne.fleet.lists import cells, text, town
 from borne.fleet.lists.cells import CellError
 from borne.fleet.model import Asset
 from borne.fleet.registry import Stamp, assets, open_registry, scratch
@@ -86,6 +86,29 @@ def test_one_refused_row_writes_none():
     registry = scratch()
     plan = imported(registry, LIST + "C;fill;;;12\n")
     assert len(plan.refused) == 1 and everything(registry) == []
+
+
+HERE = "asset;kind;latitude;longitude\nA;light;48.85;2.35\nB;light;48.86;2.36\n"
+TURNED = "asset;kind;latitude;longitude\nA;light;2.35;48.85\nB;light;2.36;48.86\n"
+
+
+def test_a_list_whose_coordinates_are_all_swapped():
+    """It agrees with itself; what gives it away is where it lies, or what the registry knows."""
+    registry = scratch()
+    (refused,) = imported(registry, TURNED).refused
+    assert (refused.row, refused.column) == (2, "latitude")
+    assert "of the whole list are swapped: exchange the two headers" in refused.reason
+    assert "--box=2.25,48.75,2.46,48.96" in refused.reason
+    exchanged = How({"latitude": "longitude", "longitude": "latitude"})
+    plan = import_list(registry, text.read("list.csv", TURNED.encode()), exchanged)
+    assert [(one.latitude, one.longitude) for one in plan.created] == [(48.85, 2.35), (48.86, 2.36)]
+    assert imported(registry, HERE).changes_nothing
+    # A town that does lie there.
+    there = How(box=town.box("2.25,48.75,2.46,48.96"))
+    assert not import_list(scratch(), text.read("list.csv", TURNED.encode()), there).refused
+    for latitude, longitude in ((6.5, 3.4), (-33.9, 151.2), (19.4, -99.1), (48.85, 2.35)):
+        row = f"asset;kind;latitude;longitude\nA;light;{latitude};{longitude}\n"
+        assert not imported(scratch(), row).refused
 
 
 def test_a_dry_run_writes_nothing():
@@ -292,7 +315,5 @@ def test_files_that_are_no_registry(tmp_path, content):
     done = borne("export", registry=path)
     assert "Traceback" not in done.stderr and done.returncode == (2 if content else 0)
     if content:
-        assert (
-            done.stderr
-            == f"borne: registry {path}: is no registry, or damaged; `borne fleet restore` brings back a backup\n"
-        )
+        why = "is no registry, or damaged; move it away, and `borne fleet restore` brings back a backup"
+        assert done.stderr == f"borne: registry {path}: {why}\n"

@@ -362,10 +362,10 @@ def test_the_command_prints_a_sheet_and_says_how_it_goes_on(tmp_path: Path) -> N
 def test_the_command_writes_pictures_and_notices(tmp_path: Path) -> None:
     odd = Node(Asset("../é x", "light"), "n", "0" * 16)
     for kind in ("png", "svg"):
-        code, _, _ = run(
+        code, said, _ = run(
             "-o", tmp_path / kind, "--format", kind, "--notice", "--lang", "fr", nodes=[lamp(1), odd]
         )
-        assert code == 0
+        assert code == 0 and "notice-light.fr.pdf; who is responsible is left open in them: --facts" in said
         names = {path.name for path in (tmp_path / kind).iterdir()}
         assert names == {f"LAMP-0001.{kind}", f"___x.{kind}", "notice-light.fr.pdf"}
     assert not list(tmp_path.parent.glob("*.png"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import stat
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from borne.errors import VaultError
 from borne.fleet import vault
 from borne.fleet.labels import tr005
 from borne.fleet.model import Asset
-from borne.fleet.registry import Stamp, assets, nodes, open_registry, status
+from borne.fleet.registry import Stamp, assets, nodes, open_registry, sites, status
 from borne.fleet.replacing import replace
 from borne.fleet.vault import identities
 
@@ -132,6 +133,25 @@ def test_a_replaced_board_is_registered_and_the_old_one_is_told(town: Town) -> N
     found = town.run("register", "--network", "ville")
     assert "ville: 1 created, 1 same, 2 no node yet, 1 unknown" in found.stderr
     assert len(town.server.registries["is"]) == 3
+
+
+def test_what_a_site_says_holds_for_those_that_say_nothing(town: Town) -> None:
+    """Network and frequency plan of the site, as `borne provision` takes them from there."""
+    with open_registry(str(town.folder / "town.db")).writing() as db:
+        for n, asset in enumerate(("S0", "S1")):
+            assets.add(db, [Asset(asset, "light", site="Sud", link=("lorawan", "wifi")[n])], AT)
+        sites.put(db, sites.Site("Sud", region="US915", network="ville"))
+    town.board("S0", "240ac4010209")
+    listed = [
+        json.loads(line) for line in town.run("list", "--json", "--network", "ville").stdout.splitlines()
+    ]
+    told = {one["asset"]: (one["network"], one["region"]) for one in listed}
+    assert told == {"S0": ("ville", "US915")} | {f"L{n}": ("ville", None) for n in range(4)}
+    assert "US915" in town.run("show", "S0").stdout
+    done = town.run("register", "--network", "ville")
+    assert done.exit_code == 0 and "ville: 3 created" in done.stderr, done.output
+    plans = {one["frequency_plan_id"] for one in town.server.registries["ns"].values()}
+    assert plans == {"EU_863_870_TTN", "US_902_928_FSB_2"}
 
 
 def test_labels_of_what_is_there(town: Town) -> None:

@@ -13,8 +13,8 @@ import json
 import os
 import tarfile
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ from borne.errors import RegistryError, VaultError
 from borne.fleet import durable
 from borne.fleet.registry import migrate
 from borne.fleet.registry.store import Registry, scratch
-from borne.fleet.registry.tables import metadata
+from borne.fleet.registry.tables import metadata, nodes
 from borne.fleet.vault.vault import Vault, open_vault
 
 _FORMAT: Final = 1
@@ -32,28 +32,45 @@ _MANIFEST: Final = "manifest.json"
 _REGISTRY, _VAULT = "registry", "vault"
 # The lock, and parts of files that a power cut left.
 _NOT_KEPT: Final = "."
+_SHOWN: Final = 5
 
 
 @dataclass(frozen=True)
 class Backup:
-    """What a backup holds: rows by table, and how many records of the vault."""
+    """What a backup holds: rows by table, and how many records of the vault.
+
+    `damaged` are records that do not open, or that nodes have and the vault has not; `is_opened`: each was tried.
+    """
 
     rows: dict[str, int]
     records: int
+    damaged: tuple[str, ...] = ()
+    is_opened: bool = False
 
 
 def backup(registry: Registry, vault: Vault | None, path: Path) -> Backup:
     """Write, read again, restore into memory and compare; then the file gets its name.
 
-    Raises RegistryError, VaultError.
+    An unlocked vault's records are opened, too. With damaged ones among them it never replaces an older backup, which
+    may have them whole. Raises RegistryError, VaultError.
     """
     # The registry first: every record that it names is in the vault by then.
     with registry.reading() as db:
         members = {f"{_REGISTRY}/{table.name}.jsonl": _dump(db, table) for table in metadata.sorted_tables}
+        named = _named(db)
+    damaged: set[str] = set()
     if vault:
         members.update(_vault_files(vault))
+        damaged = {name for name in named if not vault.has(name)} | set(vault.damaged())
     data = _packed(members)
-    held = verify(data)
+    held = replace(
+        verify(data), damaged=tuple(sorted(damaged)), is_opened=vault is not None and not vault.is_locked
+    )
+    if damaged and path.exists():
+        raise VaultError(
+            f"vault {vault and vault.path}: {_listed(damaged)} cannot be opened; {path} is older, may have them "
+            "whole, and stays: name another file"
+        )
     try:
         durable.replace(path, data)
         if path.read_bytes() != data:
@@ -75,17 +92,27 @@ def verify(data: bytes) -> Backup:
     return Backup(rows, records)
 
 
-def restore(path: Path, registry: Registry, vault: Path) -> Backup:
-    """Into an empty registry and a folder where no vault is, all checked before. Raises RegistryError, VaultError."""
+def checked(path: Path, vault: Path) -> tuple[Backup, dict[str, bytes]]:
+    """What a backup holds, and its members, where its vault may go to that folder. Raises RegistryError, VaultError."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise RegistryError(f"backup {path}: {error.strerror}") from None
-    held = verify(data)
+    try:
+        held = verify(data)
+    except RegistryError as error:
+        raise RegistryError(str(error).replace("backup:", f"backup {path}:", 1)) from None
     members = _unpacked(data)
-    files = {name: content for name, content in members.items() if name.startswith(f"{_VAULT}/")}
-    if files and vault.exists() and any(vault.iterdir()):
+    has_vault = any(name.startswith(f"{_VAULT}/") for name in members)
+    if has_vault and vault.exists() and any(vault.iterdir()):
         raise VaultError(f"vault {vault}: is there already: name another folder with --vault")
+    return held, members
+
+
+def restore(path: Path, registry: Registry, vault: Path) -> Backup:
+    """Into an empty registry and a folder where no vault is, all checked before. Raises RegistryError, VaultError."""
+    held, members = checked(path, vault)
+    files = {name: content for name, content in members.items() if name.startswith(f"{_VAULT}/")}
     if _load(registry, members) != held.rows:
         raise RegistryError(f"registry {registry}: does not hold what the backup holds")
     if files:
@@ -93,6 +120,19 @@ def restore(path: Path, registry: Registry, vault: Path) -> Backup:
         if sum(1 for _ in open_vault(vault).records()) != held.records:
             raise VaultError(f"vault {vault}: does not hold what the backup holds")
     return held
+
+
+def _named(db: sql.Connection) -> list[str]:
+    """Records of the keys of the nodes that stand."""
+    query = sql.select(nodes.c.key_record).where(
+        nodes.c.key_record.is_not(None), nodes.c.retired_at.is_(None)
+    )
+    return list(db.execute(query).scalars())
+
+
+def _listed(names: Collection[str]) -> str:
+    first = ", ".join(sorted(names)[:_SHOWN])
+    return first if len(names) <= _SHOWN else f"{first} and {len(names) - _SHOWN} more"
 
 
 def _vault_files(vault: Vault) -> Iterator[tuple[str, bytes]]:

@@ -190,7 +190,13 @@ class _Planner:
         return self._headers.get(field, field)
 
     def _check_places(self) -> None:
-        bounds = self._box or town.around([*self._standing(), *(place for _, place in self._places)])
+        standing = list(self._standing())
+        if self._box is None and not standing:
+            complaint = town.turned(place for _, place in self._places)
+            if complaint:
+                self._refuse(self._places[0][0], self._header("latitude"), complaint)
+                return
+        bounds = self._box or town.around([*standing, *(place for _, place in self._places)])
         if bounds is None:
             return
         for number, place in self._places:

@@ -26,6 +26,8 @@ _MOST_HEIGHT: Final = 1400.0
 _MARGIN: Final = 0.05
 _LEAST_DEGREES: Final = 0.002  # some 200 m: a single lamp stands in its street, and not in a void
 _GRID: Final = (1, 2, 5)
+# So many points lie over each other; rims would hide them.
+_MANY: Final = 2000
 
 
 def page(standings: Iterable[Standing], background: Path | None = None) -> str:
@@ -39,6 +41,7 @@ def page(standings: Iterable[Standing], background: Path | None = None) -> str:
     return _PAGE.format(
         width=round(_WIDTH),
         height=round(frame.height),
+        many="many" if len(placed) > _MANY else "",
         grid=frame.grid(),
         lines=lines,
         points=points,
@@ -75,11 +78,14 @@ class _Frame:
         power = 10 ** math.floor(math.log10(metres))
         step = max(one * power for one in (*_GRID, 10) if one * power <= metres)
         size = step / 111_195 * self._scale
+        # Beyond the picture too, for windows that are wider or higher than it.
         across = "".join(
-            f'<path d="M{n * size:.1f} 0V{self.height:.1f}"/>' for n in range(1, math.ceil(_WIDTH / size))
+            f'<path d="M{n * size:.1f} {-self.height:.1f}V{2 * self.height:.1f}"/>'
+            for n in range(-math.ceil(_WIDTH / size), math.ceil(2 * _WIDTH / size))
         )
         down = "".join(
-            f'<path d="M0 {n * size:.1f}H{_WIDTH:.0f}"/>' for n in range(1, math.ceil(self.height / size))
+            f'<path d="M{-_WIDTH:.0f} {n * size:.1f}H{2 * _WIDTH:.0f}"/>'
+            for n in range(-math.ceil(self.height / size), math.ceil(2 * self.height / size))
         )
         label = f"{step / 1000:g} km" if step >= 1000 else f"{step:g} m"
         bar = f'<path class="bar" d="M20 {self.height - 20:.1f}h{size:.1f}"/>'
@@ -156,10 +162,11 @@ def _path(line: list[list[float]], frame: _Frame) -> str:
 
 _STYLE: Final = """\
 body{margin:0;font:14px system-ui,sans-serif;background:#f4f4f0;color:#222}
-svg{display:block;width:100%;height:100vh;cursor:grab;touch-action:none}
+svg{--r:5;display:block;width:100%;height:100vh;cursor:grab;touch-action:none}
 .grid path{stroke:#dcdcd4;stroke-width:1;vector-effect:non-scaling-stroke}
 .bar{stroke:#222;stroke-width:3}.streets path{fill:none;stroke:#b9b9ae;stroke-width:2;vector-effect:non-scaling-stroke}
-circle{stroke:#fff;stroke-width:1}text{font-size:14px}
+circle{r:calc(var(--r)*1px);stroke:#fff;stroke-width:1;vector-effect:non-scaling-stroke}
+.many circle{stroke:none}text{font-size:14px}
 ul{position:fixed;top:8px;left:8px;margin:0;padding:8px 12px;background:#fffd;list-style:none;border-radius:4px}
 i{display:inline-block;width:10px;height:10px;border-radius:5px;margin-right:6px}
 @media print{svg{height:auto}}
@@ -167,9 +174,10 @@ i{display:inline-block;width:10px;height:10px;border-radius:5px;margin-right:6px
 # Wheel zooms about the pointer, dragging moves; without it the map stands still and is whole.
 _SCRIPT: Final = """\
 const s=document.querySelector('svg');let v=s.getAttribute('viewBox').split(' ').map(Number),from=null;
-const show=()=>{s.setAttribute('viewBox',v.join(' '));
-for(const c of s.querySelectorAll('circle'))c.setAttribute('r',5*v[2]/W)};
-const W=v[2],at=e=>{const p=new DOMPoint(e.clientX,e.clientY).matrixTransform(s.getScreenCTM().inverse());return p};
+const size=s.classList.contains('many')?3:6,show=()=>{s.setAttribute('viewBox',v.join(' '));
+s.style.setProperty('--r',size/s.getScreenCTM().a)};
+addEventListener('resize',show);show();
+const at=e=>{const p=new DOMPoint(e.clientX,e.clientY).matrixTransform(s.getScreenCTM().inverse());return p};
 s.addEventListener('wheel',e=>{e.preventDefault();const p=at(e),k=e.deltaY>0?1.2:1/1.2;
 v=[p.x-(p.x-v[0])*k,p.y-(p.y-v[1])*k,v[2]*k,v[3]*k];show()},{passive:false});
 s.addEventListener('pointerdown',e=>{from=at(e);s.setPointerCapture(e.pointerId)});
@@ -182,6 +190,6 @@ _PAGE: Final = """\
 <meta http-equiv="Content-Security-Policy"
  content="default-src 'none';style-src 'unsafe-inline';script-src 'unsafe-inline'">
 <meta name="viewport" content="width=device-width"><style>{style}</style></head>
-<body><svg viewBox="0 0 {width} {height}" role="img" aria-label="Map of the fleet">
+<body><svg class="{many}" viewBox="0 0 {width} {height}" role="img" aria-label="Map of the fleet">
 {grid}{lines}{points}</svg><ul>{legend}</ul><script>{script}</script></body></html>
 """

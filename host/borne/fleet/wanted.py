@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
+
+import sqlalchemy as sql
 
 from borne import broker
 from borne.errors import SettingError
 from borne.fleet import checks
 from borne.fleet.model import Asset
 from borne.fleet.provision import check_settings
+from borne.fleet.registry import nodes, sites
+from borne.fleet.registry.assets import ANY, Filter
 from borne.fleet.registry.nodes import Standing
 from borne.fleet.registry.sites import Site
 
@@ -30,9 +35,18 @@ class Wanted:
 
 
 def merged(asset: Asset, site: Site) -> Asset:
-    """The asset with what its site says where it says nothing itself."""
-    given = {name: getattr(site, name) for name in _FROM_SITE if getattr(asset, name) is None}
-    return replace(asset, **given)
+    """The asset with what its site says where it says nothing itself; network and region are those of LoRaWAN."""
+    names = _FROM_SITE if asset.link == "lorawan" else _FROM_SITE[:1]
+    given = {name: getattr(site, name) for name in names if getattr(asset, name) is None}
+    return replace(asset, **given) if any(value is not None for value in given.values()) else asset
+
+
+def standings(db: sql.Connection, wanted: Filter = ANY) -> Iterator[Standing]:
+    """As nodes.find gives them, each asset `merged` with its site: for whoever is told of nodes."""
+    of = {one.name: one for one in sites.find(db)}
+    for one in nodes.find(db, wanted):
+        site = of.get(one.asset.site or "")
+        yield replace(one, asset=merged(one.asset, site)) if site else one
 
 
 def of(standing: Standing, site: Site) -> Wanted:

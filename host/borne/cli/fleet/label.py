@@ -69,13 +69,17 @@ def label(
         written[output] = sheets.pdf(drawn, paper, start=start, shift=_shift(shift), outline=outline)
     else:
         written |= _pictures(output, wanted, drawn, paper, str(kind), dpi)
+    put_up: dict[Path, bytes] = {}
     if notice:
         folder = output.parent if kind == "pdf" else output
         made = notices.notices(wanted, str(language), _facts(facts))
-        written |= {folder / f"notice-{name}.{language}.pdf": data for name, data in made.items()}
-    for path, data in written.items():
+        put_up = {folder / f"notice-{name}.{language}.pdf": data for name, data in made.items()}
+    for path, data in (written | put_up).items():
         files.write(path, data)
     _tell(drawn, paper, start, kind == "pdf")
+    if put_up:
+        holes = "" if facts else "; who is responsible is left open in them: --facts"
+        typer.echo(f"privacy notice: {', '.join(map(str, put_up))}{holes}", err=True)
     if len(wanted) < len(found):
         typer.echo(f"{len(found) - len(wanted)} assets have no node yet, and so no label", err=True)
 

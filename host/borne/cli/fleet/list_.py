@@ -23,7 +23,8 @@ from borne.cli.fleet.options import (
     StreetOption,
     console,
 )
-from borne.fleet.registry import assets, nodes, open_registry
+from borne.fleet import wanted
+from borne.fleet.registry import assets, open_registry
 from borne.fleet.registry.nodes import Standing
 
 COLUMNS = (
@@ -57,9 +58,9 @@ def list_(
     registry: RegistryOption = None,
 ) -> None:
     """List assets with what stands there, in the order of the town's list."""
-    wanted = assets.Filter(site, kind, state, network, street)
+    chosen = assets.Filter(site, kind, state, network, street)
     with open_registry(registry, create=False).reading() as db:
-        rows = (row(one) for one in nodes.find(db, wanted))
+        rows = (row(one) for one in wanted.standings(db, chosen))
         if as_json:
             for one in rows:
                 typer.echo(json.dumps(one, ensure_ascii=False))

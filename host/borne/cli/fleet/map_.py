@@ -35,7 +35,12 @@ def map_(
     """Draw the assets on one HTML page that fetches nothing; wheel and mouse zoom and move it."""
     wanted = assets.Filter(site, kind, state, network, street)
     with open_registry(registry, create=False).reading() as db:
-        text = page(nodes.find(db, wanted), background)
+        found = list(nodes.find(db, wanted))
+    text = page(found, background)
     with written(output) as file:
         file.write(text)
-    typer.echo(f"{output}: {text.count('<circle')} assets")
+    placed = text.count("<circle")
+    more = (
+        f"; {len(found) - placed} without latitude and longitude are not on it" if len(found) > placed else ""
+    )
+    typer.echo(f"{output}: {placed} assets{more}")

@@ -19,6 +19,8 @@ def restore(
     vault: VaultOption = None,
 ) -> None:
     """Bring back registry and vault, into places that are empty; checked before, compared after."""
+    # Before a registry is made that would stay empty.
+    library.checked(file, vault or home())
     held = library.restore(file, open_registry(registry), vault or home())
     typer.echo(
         f"{file}: {held.rows['assets']} assets, {held.rows['nodes']} nodes, {held.records} keys restored and compared"

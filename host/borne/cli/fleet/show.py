@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from typing import Annotated, Any
@@ -12,7 +13,8 @@ from rich.markup import escape
 
 from borne.cli.fleet.list_ import row
 from borne.cli.fleet.options import JsonOption, RegistryOption
-from borne.fleet.registry import nodes, open_registry, status
+from borne.fleet import wanted
+from borne.fleet.registry import nodes, open_registry, sites, status
 from borne.fleet.registry.pending import of_node
 
 
@@ -24,7 +26,8 @@ def show(
     """Show an asset, its node, what was flashed, and its history. Never a key."""
     with open_registry(registry, create=False).reading() as db:
         one = nodes.get(db, asset)
-        found: dict[str, Any] = row(one) | {
+        at = wanted.merged(one.asset, sites.get(db, one.asset.site))
+        found: dict[str, Any] = row(dataclasses.replace(one, asset=at)) | {
             "settings": dict(one.asset.settings),
             "pending": list(of_node(db, one.id)) if one.id else [],
             "flashes": list(status.flashes_of(db, one.asset_id)),

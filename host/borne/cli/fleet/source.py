@@ -9,12 +9,11 @@ from pathlib import Path
 
 from borne.cli.fleet.options import asking
 from borne.errors import SettingError, UserError
-from borne.fleet import credentials, vault
+from borne.fleet import credentials, vault, wanted
 from borne.fleet import nodes as exchange
 from borne.fleet.labels import short
 from borne.fleet.model import Node
 from borne.fleet.networks.describe import NotYet
-from borne.fleet.registry import nodes as registered
 from borne.fleet.registry import open_registry
 
 
@@ -22,7 +21,7 @@ def read(path: Path | None, registry: str | None) -> list[Node]:
     """Every node of the registry; or of a file of JSON, of standard input where it is `-`. Raises UserError."""
     if path is None:
         with open_registry(registry, create=False).reading() as db:
-            return [standing.node for standing in registered.find(db)]
+            return [standing.node for standing in wanted.standings(db)]
     try:
         text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -41,15 +40,15 @@ def chosen(nodes: Sequence[Node], assets: Sequence[str], site: str | None) -> li
     if site is not None and not found:
         sites = sorted({node.asset.site for node in nodes if node.asset.site})
         raise SettingError(f"site: there is no node at {site!r}{_near(site, sites)}")
-    wanted = set()
+    named = set()
     for name in assets:
         matching = short.find(name, found)
         if not matching:
             raise SettingError(
                 f"{name}: is no asset of the list{_near(name, [n.asset.asset for n in found])}"
             )
-        wanted |= {id(node) for node in matching}
-    return [node for node in found if not assets or id(node) in wanted]
+        named |= {id(node) for node in matching}
+    return [node for node in found if not assets or id(node) in named]
 
 
 def _near(name: str, known: Sequence[str]) -> str:

@@ -31,6 +31,7 @@ def create(
     path: _At = None,
 ) -> None:
     """Make a vault. Its passphrase is asked for twice, or taken from BORNE_VAULT_PASSPHRASE."""
+    library.refuse_old(path)
     made = library.create(path, None if no_passphrase else _new_passphrase(), recipient or ())
     typer.echo(f"{made.path}: made; back it up with `borne fleet backup`, and keep the passphrase elsewhere")
 

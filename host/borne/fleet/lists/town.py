@@ -14,6 +14,8 @@ from borne.errors import ListError
 REACH_KM: Final = 50.0
 # Below that, nobody knows which of them is the stray one.
 _FEWEST: Final = 3
+# Of a town about its assets, in degrees: some 10 km.
+_ROOM: Final = 0.1
 _KM_A_DEGREE: Final = 111.195  # of a great circle on a sphere of 6371 km
 
 Place = tuple[float, float]
@@ -30,12 +32,12 @@ class Box:
 
     def complaint(self, place: Place) -> str | None:
         """Why a place is refused, None when it is not."""
-        if self._holds(place):
+        if self.holds(place):
             return None
-        hint = "; latitude and longitude are swapped" if self._holds((place[1], place[0])) else ""
+        hint = "; latitude and longitude are swapped" if self.holds((place[1], place[0])) else ""
         return f"{_written(place)} lies outside the town's box {self}{hint}"
 
-    def _holds(self, place: Place) -> bool:
+    def holds(self, place: Place) -> bool:
         return self.south <= place[0] <= self.north and self.west <= place[1] <= self.east
 
     def __str__(self) -> str:
@@ -60,6 +62,10 @@ class Around:
         )
 
 
+# From Lisbon to Kyiv, from Crete to the North Cape.
+_EUROPE: Final = Box(34.5, -11.0, 71.5, 32.0)
+
+
 def box(text: str) -> Box:
     """A Box out of "SOUTH,WEST,NORTH,EAST" in degrees. Raises ListError."""
     try:
@@ -79,6 +85,25 @@ def around(places: Iterable[Place]) -> Around | None:
     if len(known) < _FEWEST:
         return None
     return Around((median(place[0] for place in known), median(place[1] for place in known)))
+
+
+def turned(places: Iterable[Place]) -> str | None:
+    """A complaint where all places lie outside of Europe and would lie in it with latitude and longitude exchanged.
+
+    A list whose columns are the wrong way round agrees with itself, so that no row of it is astray.
+    """
+    known = list(places)
+    if not known or any(_EUROPE.holds(place) for place in known):
+        return None
+    if not all(_EUROPE.holds((place[1], place[0])) for place in known):
+        return None
+    south, north = (edge(place[0] for place in known) for edge in (min, max))
+    west, east = (edge(place[1] for place in known) for edge in (min, max))
+    right = Box(south - _ROOM, west - _ROOM, north + _ROOM, east + _ROOM)
+    return (
+        f"{_written(known[0])} ...: latitude and longitude of the whole list are swapped: exchange the two headers, "
+        f"or say with --map which is which; where the town does lie there, say so with --box={right}"
+    )
 
 
 def km(one: Place, other: Place) -> float:

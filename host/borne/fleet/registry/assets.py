@@ -14,7 +14,7 @@ import sqlalchemy as sql
 from borne.errors import RegistryError
 from borne.fleet.model import Asset
 from borne.fleet.registry.store import Stamp
-from borne.fleet.registry.tables import assets, history, nodes
+from borne.fleet.registry.tables import assets, history, nodes, sites
 
 _NAMES: Final = tuple(one.name for one in fields(Asset))
 _COLUMNS: Final = tuple(assets.c[name] for name in _NAMES)
@@ -25,7 +25,9 @@ _NO_SETTINGS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Filter:
-    """What to look for; None means any. `street` is a part of it; `state` that of the node ("planned": none yet)."""
+    """What to look for; None means any. `street` is a part of it; `state` that of the node ("planned": none yet);
+    `network` the asset's own, or its site's.
+    """
 
     site: str | None = None
     kind: str | None = None
@@ -37,9 +39,15 @@ class Filter:
     def clauses(self) -> list[sql.ColumnElement[bool]]:
         found = [
             assets.c[name] == given
-            for name in ("site", "kind", "network", "asset")
+            for name in ("site", "kind", "asset")
             if (given := getattr(self, name)) is not None
         ]
+        if self.network is not None:
+            # As sites.put writes it; quotes in a value are escaped there, so that nothing else reads like this.
+            says = f'"network":{json.dumps(self.network)}'
+            of_site = sql.select(sites.c.name).where(sites.c.defaults.contains(says, autoescape=True))
+            inherited = assets.c.network.is_(None), assets.c.link == "lorawan", assets.c.site.in_(of_site)
+            found.append(sql.or_(assets.c.network == self.network, sql.and_(*inherited)))
         if self.street is not None:
             found.append(assets.c.street.icontains(self.street, autoescape=True))
         if self.state is not None:

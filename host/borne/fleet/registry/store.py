@@ -191,9 +191,9 @@ def _on_begin(connection: sql.Connection) -> None:
 def _reason(error: SQLAlchemyError) -> str:
     said = str(getattr(error, "orig", None) or error).strip().split("\n")[0]
     if "file is not a database" in said:
-        return "is no registry, or damaged; `borne fleet restore` brings back a backup"
+        return "is no registry, or damaged; move it away, and `borne fleet restore` brings back a backup"
     if "database is locked" in said:
         return "another program has held it for a minute; try again when that is done"
     if "malformed" in said:
-        return "is damaged; `borne fleet restore` brings back a backup"
+        return "is damaged; move it away, and `borne fleet restore` brings back a backup"
     return said

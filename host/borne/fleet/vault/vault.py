@@ -187,6 +187,21 @@ class Vault:
             count += 1
         return count
 
+    def damaged(self) -> list[str]:
+        """Records that do not open; none where the vault is locked, for then nobody can tell."""
+        if self._identity is None:
+            return []
+        with self._mapped():
+            self._log("all checked", "")
+        return [name for name in self.records() if not self._opens(name, self._identity)]
+
+    def _opens(self, name: str, identity: Identity) -> bool:
+        try:
+            self._opened(name, identity)
+        except VaultError:
+            return False
+        return True
+
     def _sealed(self, name: str, secret: bytes, lines: Sequence[str] | None = None) -> bytes:
         content = json.dumps({"record": name, "secret": secret.hex()}).encode()
         keys = [identities.recipient(line) for line in lines or self.recipients]
@@ -241,14 +256,20 @@ class Vault:
             raise VaultError(f"vault {self.path}: {error.strerror}") from None
 
 
+def refuse_old(path: Path | None = None) -> Path:
+    """Where a new vault goes. Raises VaultError: there is one."""
+    path = path or home()
+    if path.exists() and any(path.iterdir()):
+        raise VaultError(f"vault {path}: is there already")
+    return path
+
+
 def create(path: Path | None = None, passphrase: str | None = None, recipients: Sequence[str] = ()) -> Vault:
     """A new vault: with an identity of its own under the passphrase, and for the public keys given. Raises VaultError.
 
     The passphrase opens all of it; without one, only the recipients' own identities do.
     """
-    path = path or home()
-    if path.exists() and any(path.iterdir()):
-        raise VaultError(f"vault {path}: is there already")
+    path = refuse_old(path)
     lines = [one.strip() for one in recipients]
     for line in lines:
         identities.recipient(line)
