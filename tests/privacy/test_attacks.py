@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from borne.decoding import encode
 from borne.errors import DeviceError, UserError
 from borne.privacy.attacks import chances, departures, suite
+from borne.privacy.attacks.cuts import conflicts
 from borne.privacy.attacks.laboratory import Laboratory, Patch
+from borne_node.report import schema
 
 FAULTS = [(attack, fault) for attack in suite.ATTACKS for fault in attack.faults]
 
@@ -68,3 +71,14 @@ def test_the_sweep_has_micropython_s_own_generator() -> None:
         state, out = state.step()
         bytes_.append(int(out[0]) & 0xFF)
     assert bytes_ == [100, 65, 187, 231, 221, 55]
+
+
+def test_a_window_whose_index_comes_round_again_is_another_window() -> None:
+    def frames(first: int, count: int, occupied: int) -> list[str]:
+        return [
+            encode(schema.ZONE, window % 4096, (occupied, 8)).hex() for window in range(first, first + count)
+        ]
+
+    seven_weeks = frames(4000, 3000, 5) + frames(7000, 3000, 4)
+    assert sum(conflicts(seven_weeks)) == 0
+    assert sum(conflicts(seven_weeks + frames(9990, 10, 3))) == 10

@@ -65,15 +65,23 @@ def power(lab: Laboratory, points: int) -> Finding:
 
 
 def conflicts(frames: list[str]) -> Iterator[int]:
-    """1 for every time that a frame says other values of a window than an earlier frame, by itself or as history."""
+    """1 for every time that a frame says other values of a window than an earlier frame, by itself or as history.
+
+    The index of a window wraps after weeks: each is taken as near to the newest as it can be.
+    """
     said: dict[int, tuple[Value, ...]] = {}
+    newest = None
     for frame in frames:
         report = decode(bytes.fromhex(frame), schema.ZONE)
         assert report.window is not None
-        yield _again(said, report.window, report.values)
-        for back, values in enumerate(report.history):
+        newest = report.window if newest is None else newest
+        half = 1 << (report.layout.window_bits - 1)
+        window = newest + (report.window - newest + half) % (2 * half) - half
+        newest = max(newest, window)
+        yield _again(said, window, report.values)
+        for back, values in enumerate(report.history, 1):
             if any(value is not None for value in values):
-                yield _again(said, report.earlier(back), values)
+                yield _again(said, window - back, values)
 
 
 def _again(said: dict[int, tuple[Value, ...]], window: int, values: tuple[Value, ...]) -> int:
