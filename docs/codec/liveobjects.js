@@ -181,7 +181,7 @@ var PORTS = {
     { name: "tilt", bits: 2, last: 1, labels: [false, true], unknown: 3, set: 2 },
     // whether it burns; bits 22 to 23
     { name: "fire", bits: 2, last: 1, labels: [false, true], unknown: 3, set: 3 },
-    // how many windows ago the container was emptied; 0: in this one, windows; bits 24 to 31
+    // when the container was emptied; 0: in this window, windows ago; bits 24 to 31
     { name: "emptied", bits: 8, last: 252, offset: 0, step: 1, unknown: 255, overflow: 253, set: 4 }
   ] }
 };

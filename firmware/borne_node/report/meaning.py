@@ -128,8 +128,8 @@ _FILL = {
     "tilt": _row("whether the container leans or lies", labels=FLAG, city="WasteContainer.status"),
     "fire": _row("whether it burns", labels=FLAG, city="WasteContainer.status"),
     "emptied": _row(
-        "how many windows ago the container was emptied; 0: in this one",
-        "windows",
+        "when the container was emptied; 0: in this window",
+        "windows ago",
         privacy=STATISTIC,
         mechanism="coarsened to windows of four hours; a fall of the level by 20 points that two readings found",
         city="WasteContainer.dateLastEmptying",
