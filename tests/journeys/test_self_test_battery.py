@@ -10,8 +10,9 @@ from virtual_kit import VFS_SIZE, flash_file
 
 from borne import boards
 from borne.flashing import node, selftest
-from borne.virtual import VirtualBoard
+from borne.virtual import VirtualBoard, world
 from borne.virtual.silicon.max17048 import MAX17048
+from borne.virtual.street import nodes
 from borne.virtual.wiring import Wiring
 
 READY = b"waiting 3 s for a host"
@@ -85,6 +86,12 @@ def test_a_gauge_on_the_bus_whose_pull_ups_are_switched(battery):
         outputs={pins.sensor_power: lambda level, now_us: fed.append(level)},
     )
     assert battery("feather-esp32s3-rfm95", wiring) == (True, "3920 mV")
+
+
+def test_the_street_has_the_gauge_too(battery):
+    board = boards.load("feather-esp32s3-rfm95")
+    fill = next(asset for asset in world.assets(1, 3) if asset.kind == "fill")
+    assert battery(board.name, nodes.wiring(1, fill, board, 0)) == (True, "3900 mV")
 
 
 def test_a_gauge_that_does_not_answer(battery):
