@@ -22,6 +22,7 @@ from tests.fakes.virtual_kit import VFS_SIZE, flash_file
 
 from borne import boards
 from borne.flashing import node
+from borne.flashing import tree as firmware
 from borne.virtual import VirtualBoard
 
 BAUD = 115_200
@@ -29,15 +30,15 @@ FILES = 40
 CHANGED = "borne_node/app.mpy"
 PYTHON = sys.executable
 LIMIT_S = 900
-# The real command, with a firmware of forty files.
+# The real command, with a firmware of forty files, whose names it is given: what else this file loads it must not load.
 COMMAND = """\
 import sys
-from borne.flashing import node
-from bench.deploy import forty
-files = forty()
-node.firmware_files = lambda: files
+from borne.flashing import tree
+port, *names = sys.argv[1:]
+full = tree.firmware_files()
+tree.firmware_files = lambda: {name: full[name] for name in names}
 from borne.cli import main
-sys.argv = ["borne", "deploy", "--port", sys.argv[1], "--no-restart"]
+sys.argv = ["borne", "deploy", "--port", port, "--no-restart"]
 main()
 """
 IMPORT = """\
@@ -96,15 +97,15 @@ class PacedLine:
 
 def forty() -> dict[str, bytes]:
     """The firmware's first forty files, those that every deploy needs among them."""
-    firmware = dict(node.firmware_files())
+    every = dict(firmware.firmware_files())
     modules = ("__init__", "switch", "hardware", "clock", "compat", "errors", "records", "secrets", "rescue")
     needed = [CHANGED, "main.py", *(f"borne_node/{name}.mpy" for name in modules)]
-    rest = [path for path in sorted(firmware) if path not in needed]
-    return {path: firmware[path] for path in sorted(needed + rest[: FILES - len(needed)])}
+    rest = [path for path in sorted(every) if path not in needed]
+    return {path: every[path] for path in sorted(needed + rest[: FILES - len(needed)])}
 
 
 def rows() -> list[dict[str, Any]]:
-    ours = _timed(lambda port, tree: [PYTHON, "-c", COMMAND, port])
+    ours = _timed(lambda port, tree: [PYTHON, "-c", COMMAND, port, *forty()])
     cp, forced = (_timed(lambda port, tree, how=how: _mpremote(port, how)) for how in ("-r", "-rf"))
     put = _timed(
         lambda port, tree: [PYTHON, "-m", "ampy.cli", "-p", port, "put", "borne_node", "/borne_node"]
@@ -138,14 +139,14 @@ def _timed(command: Any) -> float:
     """Seconds that a command takes to bring the tree onto a node that has all of it but one file."""
     new = forty()
     old = new | {CHANGED: new[CHANGED][:-1] + bytes([new[CHANGED][-1] ^ 1])}
-    board_json = {node.BOARD_FILE: boards.load("esp32-devkitc").node_json()}
+    board_json = {firmware.BOARD_FILE: boards.load("esp32-devkitc").node_json()}
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder) / "tree"
         for path, data in new.items():
             (tree / path).parent.mkdir(parents=True, exist_ok=True)
             (tree / path).write_bytes(data)
         content = old | board_json
-        content[node.VERSION_FILE] = node.version_json(content)
+        content[firmware.VERSION_FILE] = firmware.version_json(content)
         flash_file(Path(folder) / "board", vfs=node.filesystem(content, VFS_SIZE))
         with VirtualBoard(Path(folder) / "board") as board:
             board.power_on()
@@ -163,8 +164,8 @@ def _timed(command: Any) -> float:
 
 
 def _bytecode() -> list[dict[str, Any]]:
-    package = Path(str(node._source()))
-    compiled = {path: data for path, data in node.firmware_files().items() if path.endswith(".mpy")}
+    package = Path(str(firmware._source()))
+    compiled = {path: data for path, data in firmware.firmware_files().items() if path.endswith(".mpy")}
     sources = {path: (package.parent / path).with_suffix(".py").read_bytes() for path in compiled}
     size, size_py = (sum(map(len, one.values())) for one in (compiled, sources))
     # Not hardware.py: it wants the chip's modules.

@@ -27,7 +27,7 @@ from typing import Any
 from bench.paced import PacedLine
 
 from borne import boards
-from borne.flashing import esptool, flasher, images, node, volume
+from borne.flashing import esptool, flasher, images, node, tree, volume
 from borne.flashing.flasher import How, Job
 from borne.fleet import provision
 from borne.virtual import VirtualBoard
@@ -165,7 +165,7 @@ def _age(board: VirtualBoard) -> None:
     """Give the board the firmware of yesterday: one module and the version differ, settings and keys are there."""
     old = node.node_files(BOARD) | {"settings.json": node.settings_file(_identity())}
     old["borne_node/app.mpy"] = old["borne_node/app.mpy"][:-40] + bytes(40)
-    old[node.VERSION_FILE] = b'{"borne_node":"0.0.9","files":"0","settings":1}'
+    old[tree.VERSION_FILE] = b'{"borne_node":"0.0.9","files":"0","settings":1}'
     vfs = images.obtain(BOARD).partition(node.FILESYSTEM)
     built = volume.build(old, vfs.size)
     board.flash.data[vfs.offset : vfs.end] = built.data
@@ -173,11 +173,11 @@ def _age(board: VirtualBoard) -> None:
 
 def _theirs(folder: Path) -> tuple[Run, Run]:
     """The same MicroPython by esptool, then the same files by mpremote, each as its manual says."""
-    tree = folder / "tree"
+    source = folder / "tree"
     for name, content in (
         node.node_files(BOARD) | {"settings.json": node.settings_file(_identity())}
     ).items():
-        path = tree / name
+        path = source / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     image = images.image.found(BOARD)
@@ -196,7 +196,7 @@ def _theirs(folder: Path) -> tuple[Run, Run]:
         command += ["write-flash", hex(BOARD.silicon.bootloader), str(image)]
         write = _timed(line, lambda: subprocess.run(command, check=True, capture_output=True))
         board.wait_for(b">>>", 30)
-        names = sorted(str(path) for path in tree.iterdir())
+        names = sorted(str(path) for path in source.iterdir())
         copying = [sys.executable, "-m", "mpremote", "connect", line.port, "cp", "-r", *names, ":"]
         copy = _timed(line, lambda: subprocess.run(copying, check=True, capture_output=True))
     return write, copy

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from borne.flashing import node
+from borne.flashing import tree
 
 HERE = Path(__file__).parent
 TESTS = HERE.parent / "tests"
@@ -58,7 +58,7 @@ def _row(
 
 
 def _bytes() -> Iterator[dict[str, Any]]:
-    files = {name: len(data) for name, data in node.firmware_files().items()}
+    files = {name: len(data) for name, data in tree.firmware_files().items()}
     for chip, driver in DRIVERS.items():
         size = sum(
             length
@@ -74,7 +74,7 @@ def _bytes() -> Iterator[dict[str, Any]]:
 
 def _micropython(*arguments: str) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
-        for name, data in node.firmware_files().items():
+        for name, data in tree.firmware_files().items():
             path = Path(folder) / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from borne.flashing import node
+from borne.flashing import tree
 
 HERE = Path(__file__).parent
 WORLD = [HERE.parent / "tests" / "fakes", HERE.parent / "host" / "borne" / "virtual"]
@@ -19,7 +19,7 @@ STEP = 512
 
 
 def rows() -> list[dict[str, Any]]:
-    files = node.firmware_files()
+    files = tree.firmware_files()
     code = {name: len(data) for name, data in files.items()}
     found = [_row("firmware on the node", sum(code.values()), "B of .mpy and main.py")]
     for folder in ("report", "privacy", "sense", "chips", "link"):
@@ -40,7 +40,7 @@ def _least_heap(kind: str) -> int:
     """Bytes of heap beyond what the simulated world holds, by halving until whole wakes just work."""
     with tempfile.TemporaryDirectory() as folder:
         flash = Path(folder) / "flash"
-        for name, data in node.firmware_files().items():
+        for name, data in tree.firmware_files().items():
             (flash / name).parent.mkdir(parents=True, exist_ok=True)
             (flash / name).write_bytes(data)
         world = int(_wakes(kind, 1 << 20, flash)[0].split()[1])

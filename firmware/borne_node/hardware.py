@@ -36,6 +36,8 @@ _BLOB_MAX = 4000  # ESP-IDF, NVS: a blob of at most 4000 bytes fits one page
 _SPI_HZ = 8_000_000  # SX1276 datasheet 2.5.6: at most 10 MHz; SX1261/2 datasheet 8.2.1: 16 MHz
 _I2C_HZ = 400_000  # QMC5883L, VEML7700 and TCA9548A are all fast-mode parts
 _SUPPLY_MS = 10  # SX1276 datasheet 7.2.1: 10 ms from power-on until it may be spoken to
+_SENSORS_MS = 100  # their supplies' capacitors, and what a ranger or magnetometer takes to wake
+_DIVIDER_MS = 5  # some hundred kOhm and the pad's 100 nF
 _PWM_HZ = 1000  # IEC 60929, annex E.3: 0.5 to 1 kHz; an RC filter behind it makes 0-10 V
 _PIN_WAKES = (2, 3)  # esp_sleep_wakeup_cause_t: EXT0, EXT1
 
@@ -56,6 +58,7 @@ class Board:
         self.entropy = os.urandom
         self.follow = None  # what is called when somebody comes: app.py sets it on a node with a dimmer
         self._watchdog = None
+        self._fed = "sensor_power" not in self.names
 
     def host_is_waiting(self, seconds=_BOOT_WINDOW_S):
         """True when a host interrupts the boot window; a wake from deep sleep has no window and is never late."""
@@ -71,15 +74,18 @@ class Board:
         return False
 
     def i2c(self):
+        self._feed_sensors()
         return machine.I2C(0, sda=self._pin("i2c_sda"), scl=self._pin("i2c_scl"), freq=_I2C_HZ)
 
     def uart(self, baudrate):
+        self._feed_sensors()
         return machine.UART(
             1, baudrate=baudrate, tx=self._pin("uart_tx"), rx=self._pin("uart_rx"), timeout=0, rxbuf=256
         )
 
     def pulse(self):
         """A ranger with trigger and echo pins instead of a UART: the callable that chips/hc_sr04.py takes."""
+        self._feed_sensors()
         trigger = machine.Pin(self.names["uart_tx"], machine.Pin.OUT, value=0)
         echo = machine.Pin(self.names["uart_rx"], machine.Pin.IN)
 
@@ -91,7 +97,15 @@ class Board:
 
         return measure
 
+    def _feed_sensors(self):
+        """Deep sleep takes the supply away again: a pad that nobody drives."""
+        if not self._fed:
+            machine.Pin(self.names["sensor_power"], machine.Pin.OUT, value=1)
+            self.clock.sleep_ms(_SENSORS_MS)
+            self._fed = True
+
     def presence_pin(self):
+        self._feed_sensors()
         return machine.Pin(self.names["pir"], machine.Pin.IN, machine.Pin.PULL_DOWN)
 
     def dimmer(self):
@@ -168,17 +182,33 @@ class Board:
 
     def battery_uv(self):
         """Voltage of the cell, or at its divider's tap, in uV; None where the board measures none."""
-        if "pmu" in self.names:
-            from borne_node.chips.axp192 import AXP192
-
+        if "pmu" in self.names or "gauge" in self.names:
             try:
-                return AXP192(self.i2c()).battery_uv()
+                return self._gauge().battery_uv()
             except SensorFault:
                 return None
         number = self.names.get("battery_adc")
         if number is None:
             return None
-        return machine.ADC(machine.Pin(number), atten=machine.ADC.ATTN_11DB).read_uv()
+        gate = self.names.get("battery_enable")
+        if gate is not None:
+            # It rests at the level that cuts the divider off, which differs between makes of one board.
+            rest = machine.Pin(gate, machine.Pin.IN).value()
+            machine.Pin(gate, machine.Pin.OUT, value=1 - rest)
+            self.clock.sleep_ms(_DIVIDER_MS)
+        found = machine.ADC(machine.Pin(number), atten=machine.ADC.ATTN_11DB).read_uv()
+        if gate is not None:
+            machine.Pin(gate, machine.Pin.IN)
+        return found
+
+    def _gauge(self):
+        if "gauge" in self.names:
+            from borne_node.chips.max17048 import MAX17048
+
+            return MAX17048(self.i2c())
+        from borne_node.chips.axp192 import AXP192
+
+        return AXP192(self.i2c())
 
     def temperature(self):
         """The chip's own temperature in degrees Celsius, whole; the sensor is 4 K off at best."""

@@ -93,7 +93,8 @@ def _radio(board, given):
 def _battery(board):
     level = power.millivolts(board)
     if level is None:
-        return None, "this board has no divider to measure it"
+        measured = "pmu" in board.names or "gauge" in board.names
+        return None, "none connected, or no answer" if measured else "this board does not measure it"
     if level < _CONNECTED:
         return None, "none connected (%d mV)" % level
     if level < _CHARGED:

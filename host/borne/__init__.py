@@ -1,20 +1,31 @@
 """borne: flash street sensor nodes, provision them, decode what they send."""
 
-from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
-from borne import decoding as _decoding
-from borne.decoding import OVERFLOW, SUPPRESSED, DecodeError, Report, decode
-
 if TYPE_CHECKING:
-    from borne.decoding import decode_columns, decode_stream
+    from borne.decoding import (
+        OVERFLOW,
+        SUPPRESSED,
+        DecodeError,
+        Report,
+        decode,
+        decode_columns,
+        decode_stream,
+    )
+
+    __version__: str
 
 __all__ = ["OVERFLOW", "SUPPRESSED", "DecodeError", "Report", "decode", "decode_columns", "decode_stream"]
-__version__ = _version("borne")
 
 
 def __getattr__(name: str) -> Any:
-    # They load NumPy and Arrow, which one report does not need.
-    if name in ("decode_columns", "decode_stream"):
-        return getattr(_decoding, name)
+    # Each is loaded when it is named: a command that flashes decodes nothing, and none of them waits for another.
+    if name in __all__:
+        from borne import decoding
+
+        return getattr(decoding, name)
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("borne")
     raise AttributeError(f"module 'borne' has no attribute {name!r}")

@@ -6,13 +6,13 @@ import difflib
 import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from borne.errors import BoardError
+from borne.shipping import shipped
 
 
 class Chip(NamedTuple):
@@ -83,7 +83,7 @@ CHIPS: Final[Mapping[str, Chip]] = {
 # What drives its pad; everything else only listens.
 _OUTPUTS: Final = frozenset(
     {
-        *("i2c_sda", "i2c_scl", "uart_tx", "led", "sensor_power", "dimmer"),
+        *("i2c_sda", "i2c_scl", "uart_tx", "led", "sensor_power", "dimmer", "battery_enable"),
         *("lora_sck", "lora_mosi", "lora_cs", "lora_reset", "lora_tcxo_enable"),
     }
 )
@@ -106,6 +106,7 @@ class Pins(_Table):
     pir: Pad | None = None
     dimmer: Pad | None = None
     battery_adc: Pad | None = None
+    battery_enable: Pad | None = None
     led: Pad | None = None
     sensor_power: Pad | None = None
     lora_sck: Pad | None = None
@@ -126,11 +127,12 @@ class Pins(_Table):
 
 class Battery(_Table):
     """`divider`: cell voltage over the voltage at the ADC pad. `pmu`: the chip on the I2C bus that manages the power
-    instead, measures the cell, and switches the radio's supply.
+    instead, measures the cell, and switches the radio's supply. `gauge`: the chip on that bus that only measures it.
     """
 
     divider: Annotated[float, Field(ge=1, le=20)] | None = None
     pmu: Annotated[str, Field(pattern="^axp192$")] | None = None
+    gauge: Annotated[str, Field(pattern="^max17048$")] | None = None
 
 
 class Radio(_Table):
@@ -218,8 +220,12 @@ class Board(_Table):
         divided = self.battery is not None and self.battery.divider is not None
         if (self.pins.battery_adc is not None) != divided:
             raise ValueError("battery.divider and pins.battery_adc belong together")
-        if self.battery and self.battery.pmu and (divided or self.pins.i2c_sda is None):
-            raise ValueError("battery.pmu: measures the cell itself, over pins.i2c_sda and i2c_scl")
+        if self.pins.battery_enable is not None and not divided:
+            raise ValueError("pins.battery_enable: is of use with pins.battery_adc")
+        for name in ("pmu", "gauge"):
+            others = divided or (self.battery and self.battery.pmu and self.battery.gauge)
+            if self.battery and getattr(self.battery, name) and (others or self.pins.i2c_sda is None):
+                raise ValueError(f"battery.{name}: measures the cell itself, over pins.i2c_sda and i2c_scl")
         if (self.pins.lora_cs is None) != (self.radio is None):
             raise ValueError("radio.chip and pins.lora_cs belong together")
         for name in self._missing():
@@ -265,6 +271,8 @@ class Board(_Table):
             flat["battery_divider"] = self.battery.divider
         elif self.battery and self.battery.pmu:
             flat["pmu"] = self.battery.pmu
+        elif self.battery and self.battery.gauge:
+            flat["gauge"] = self.battery.gauge
         if self.radio:
             flat["radio"] = self.radio.chip
             flat["radio_dio2_switch"] = self.radio.dio2_switch
@@ -273,15 +281,6 @@ class Board(_Table):
             if self.radio.mhz is not None:
                 flat["radio_low_mhz"], flat["radio_high_mhz"] = self.radio.mhz
         return json.dumps(flat, sort_keys=True, separators=(",", ":")).encode()
-
-
-def shipped(name: str) -> Path:
-    """A folder or file that travels with the package: inside a wheel, or at the root of a checkout."""
-    package = Path(str(files("borne")))
-    for root in (package / "_data", package.parents[1]):
-        if (root / name).exists():
-            return root / name
-    raise BoardError(f"this installation of borne is incomplete: {name} is missing; install it again")
 
 
 def names() -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from borne.boards import Board, unknown
 from borne.errors import BoardError
@@ -60,7 +60,12 @@ PARTS: Final[Mapping[str, Part]] = {
         ),
         Part("vl53l1x", "VL53L1X distance sensor", {**_POWER, **_I2C}, "I2C address 0x29"),
         Part("bh1750", "BH1750 light sensor", {**_POWER, **_I2C}, "I2C address 0x23: ADDR to GND"),
-        Part("ld2410", "LD2410 presence radar", {**_FIVE, **_UART}, "TX and RX are crossed; they have 3.3 V"),
+        Part(
+            "ld2410",
+            "LD2410 presence radar",
+            {**_FIVE, **_UART, "OUT": "pir"},
+            "TX and RX are crossed; all its outputs have 3.3 V",
+        ),
         Part(
             "ina226",
             "INA226 power meter",
@@ -115,11 +120,32 @@ _RADIO: Final = {
 def kinds(board: Board) -> list[str]:
     """The kinds of node that this board has the pins for."""
     wired = board.pins.wired()
-    return [
-        kind
-        for kind, names in KINDS.items()
-        if all(function in wired for name in names for function in _functions(PARTS[name]))
-    ]
+    return [kind for kind in KINDS if lacking(wired, kind) is None]
+
+
+def chosen(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """The sensors that a node's settings name."""
+    slots = sensors.SLOTS[settings["kind"]]
+    return tuple(
+        settings[setting] for setting, _, _ in slots if settings.get(setting) not in (None, _NO_CHIP)
+    )
+
+
+def lacking(wired: Collection[str], kind: str, given: Sequence[str] = ()) -> str | None:
+    """What a board with these functions lacks to be such a node, None where it lacks nothing. Raises BoardError."""
+    for name in parts(kind, given):
+        for function in _functions(PARTS[name]):
+            if function not in wired:
+                return f"has no {function} for the {PARTS[name].title}"
+    return None
+
+
+def check(board: Board, settings: Mapping[str, Any]) -> None:
+    """Raises BoardError where the board cannot be the node of these settings."""
+    problem = lacking(board.pins.wired(), settings["kind"], chosen(settings))
+    if problem:
+        able = ", ".join(kinds(board)) or "none"
+        raise BoardError(f"board {board.name} {problem}; kinds that it has the pins for: {able}")
 
 
 def of_kind(board: Board, kind: str, chosen: Sequence[str] = ()) -> list[Wire]:

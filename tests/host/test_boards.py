@@ -48,6 +48,7 @@ def test_the_boards_that_are_promised():
         "esp32-s3-devkitc",
         "feather-esp32s3-rfm95",
         "heltec-v2",
+        "heltec-v21",
         "heltec-v3",
         "lilygo-t3-s3",
         "m5stack-atom-sx1276",
@@ -65,6 +66,7 @@ def test_the_boards_that_are_promised():
         ("ttgo-lora32-v21", "sx1276", (5, 19, 27, 18, 23)),
         ("ttgo-t-beam-v11", "sx1276", (5, 19, 27, 18, 23)),
         ("heltec-v2", "sx1276", (5, 19, 27, 18, 14)),
+        ("heltec-v21", "sx1276", (5, 19, 27, 18, 14)),
         ("heltec-v3", "sx1262", (9, 11, 10, 8, 12)),
         ("lilygo-t3-s3", "sx1262", (5, 3, 6, 7, 8)),
         ("xiao-esp32s3-sx1262", "sx1262", (7, 8, 9, 41, 42)),
@@ -214,6 +216,8 @@ def test_halves_that_belong_together():
     assert "battery.divider and pins.battery_adc" in refusal(pins={"battery_adc": 35})
     assert "battery.divider and pins.battery_adc" in refusal(battery={"divider": 2.0})
     assert "radio.chip and pins.lora_cs" in refusal(pins={"lora_cs": 18})
+    assert "pins.battery_enable: is of use with" in refusal(pins={"battery_enable": 5})
+    assert "battery.gauge: measures the cell itself" in refusal(pins={}, battery={"gauge": "max17048"})
 
 
 def test_a_board_is_frozen():

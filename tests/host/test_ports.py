@@ -9,6 +9,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+import serial
 from pty_board import PtyBoard
 from rom_board import RomBoard
 from serial.tools import list_ports
@@ -16,7 +17,7 @@ from serial_server import SerialServer
 
 from borne import boards
 from borne.errors import PortError
-from borne.flashing import node, ports, survey
+from borne.flashing import entering, links, node, ports, survey
 
 HOLD = "import serial, sys; held = serial.Serial(sys.argv[1], exclusive=True); print(flush=True); input()"
 
@@ -54,6 +55,30 @@ def known(monkeypatch):
 def test_only_ports_with_hardware_are_listed(known):
     assert ports.listed() == {"/dev/ttyUSB0": "USB VID:PID=1A86:7523", "/dev/ttyUSB1": "CP2102N"}
     assert list(ports.listed()) == ["/dev/ttyUSB0", "/dev/ttyUSB1"]
+
+
+@pytest.mark.parametrize("way", ["check", "mpremote", "ampy", "quietly"])
+def test_a_lock_that_a_process_holds_until_it_has_started_is_waited_for(pty, monkeypatch, way):
+    """A child has copies of what its parent has open from its fork to its exec: its parent's port, too."""
+    line = serial.Serial(pty, exclusive=True)
+    hold = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    child = subprocess.Popen(hold, stdin=subprocess.PIPE, pass_fds=[line.fd])
+    line.close()
+    waited = []
+
+    def sleep(seconds):
+        waited.append(seconds)
+        child.communicate()
+
+    monkeypatch.setattr(ports.time, "sleep", sleep)
+    opened = {
+        "check": lambda: ports.check(pty),
+        "mpremote": lambda: links.open_link("mpremote", pty, 115200, 1).close(),
+        "ampy": lambda: links.open_link("ampy", pty, 115200, 1).close(),
+        "quietly": lambda: entering.open_quietly(pty).close(),
+    }
+    opened[way]()
+    assert waited
 
 
 def test_a_missing_port_names_those_that_there_are(known):

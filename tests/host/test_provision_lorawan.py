@@ -101,6 +101,14 @@ def test_a_node_is_provisioned_for_lorawan(board):
     assert board.nvs()[node_secrets.secret_key("app_key", done.slot)] == RAW
 
 
+def test_a_board_that_lacks_a_pin_is_refused_before_anything_is_written(board):
+    (board.folder / "board.json").write_bytes(boards.load("esp32-c3-devkitm").node_json())
+    said = r"kind: the board on .* \(esp32-c3-devkitm\) has no pir for the presence sensor"
+    with pytest.raises(SettingError, match=said):
+        provision(board.port, LIGHT, {"app_key": KEY})
+    assert stored(board) is None and not board.nvs()
+
+
 def test_a_board_without_a_radio_is_refused_before_anything_is_written(board):
     (board.folder / "board.json").write_bytes(boards.load("esp32-devkitc").node_json())
     with pytest.raises(SettingError, match="link: the board on .* has no LoRa radio"):

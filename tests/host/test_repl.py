@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 
 import pytest
+import serial
 from pty_board import PtyBoard
 from serial_server import Line, SerialServer
 
 from borne import boards
 from borne.errors import NoAnswer, PortError, ReadBackError, ReplError
 from borne.flashing import node, repl
+from borne.flashing.entering import Entrance
 from borne.flashing.repl import Repl
 
 EVERY_BYTE = bytes(range(256)) * 9
@@ -186,3 +189,37 @@ def test_the_digest_that_is_compared_is_sha256(board):
     with Repl(board.port) as on_board:
         on_board.run(repl._OPEN % "x" + "f.write(b'abc')")
         assert on_board.run(repl._HASH % "x").strip() == hashlib.sha256(b"abc").hexdigest()
+
+
+class OwnUsb(serial.Serial):
+    """A chip with USB of its own, such as a C3 or S3: its port goes when EN rises, and comes back under its name.
+
+    `reset` puts the cable in again; the lines of a pty move nothing.
+    """
+
+    def __init__(self, port, reset):
+        self._reset = reset
+        self._was_low = False
+        super().__init__(port, timeout=0.02, exclusive=True)
+
+    def _update_dtr_state(self):
+        pass
+
+    def _update_rts_state(self):
+        if self._was_low and not self._rts_state:
+            self._was_low = False
+            self._reset()
+            raise OSError(errno.EIO, "Input/output error")
+        self._was_low = self._rts_state and self._dtr_state is False
+
+
+def test_a_port_that_leaves_with_the_reset_of_its_chip_is_opened_again(board):
+    line = OwnUsb(board.port, board.plug)
+    entrance = Entrance(line, board.port)
+    assert entrance.pulse_reset()
+    assert line.is_open
+    entrance.enter(insist=False)
+    line.write(b"print(6 * 7)\x04")
+    line.timeout = 5
+    assert line.read_until(b"42").endswith(b"42")
+    line.close()

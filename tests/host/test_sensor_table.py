@@ -12,7 +12,7 @@ from borne_node import sensors, settings
 
 ROOT = Path(__file__).parents[2]
 # Drivers that are no sensor's: what a bus, a line, a radio or several sensors share.
-SHARED = {"frames", "registers", "axp192", "pulses", "lora", "sx126x", "sx127x", "tca9548a"}
+SHARED = {"frames", "registers", "axp192", "max17048", "pulses", "lora", "sx126x", "sx127x", "tca9548a"}
 NAMES = [row[0] for row in sensors.TABLE]
 METHODS = {
     "magnetometer": ("start", "poll", "next", "standby"),

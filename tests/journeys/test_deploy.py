@@ -15,7 +15,7 @@ from virtual_kit import VFS_AT, VFS_SIZE, flash_file
 
 from borne import boards
 from borne.errors import BorneError, ReadBackError, ReplError
-from borne.flashing import node
+from borne.flashing import node, tree
 from borne.flashing.deploy import deploy
 from borne.flashing.repl import Repl
 from borne.virtual import VirtualBoard
@@ -34,7 +34,7 @@ def earlier() -> dict[str, bytes]:
     content[APP] = NEW["borne_node/health.mpy"]
     content["borne_node/health/old.mpy"] = b"a module of a package that is gone"
     content["borne_node/stray.py"] = b"raise ImportError"
-    content[node.VERSION_FILE] = b'{"borne_node":"0.0.9","files":"00","settings":1}'
+    content[tree.VERSION_FILE] = b'{"borne_node":"0.0.9","files":"00","settings":1}'
     return content
 
 
@@ -161,15 +161,19 @@ def test_a_cable_and_the_power_may_go_at_any_byte(place: Callable[..., VirtualBo
 
 
 def test_a_deploy_that_was_cut_goes_on_where_it_was(place: Callable[..., VirtualBoard]) -> None:
-    total = bytes_of(place(OLD | OWN))
+    whole = place(OLD | OWN)
+    assert whole.wait_for(READY)
+    total = bytes_of(whole)
     board = place(OLD | OWN)
     assert board.wait_for(READY)
-    board.line.fault(cut_after=total * 5 // 6)
+    # The second of its two packets is on its way.
+    board.line.fault(cut_after=total * 8 // 9)
     with pytest.raises(BorneError):
         deploy(board.port)
     board.replug()
     assert [path for path in on_flash(board) if path.startswith("deploy/")]
-    assert bytes_of(board) < total - len(NEW[APP])
+    # Packed, it takes about four fifths of its size.
+    assert bytes_of(board) < total - len(NEW[APP]) * 2 // 3
     assert on_flash(board) == NEW | OWN
 
 
@@ -249,8 +253,8 @@ def test_a_board_that_is_no_node(place: Callable[..., VirtualBoard]) -> None:
 def test_a_micropython_that_loads_other_bytecode(
     place: Callable[..., VirtualBoard], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = {path: data[:1] + b"\x05" + data[2:] for path, data in node.firmware_files().items()}
-    monkeypatch.setattr(node, "firmware_files", lambda: other)
+    other = {path: data[:1] + b"\x05" + data[2:] for path, data in tree.firmware_files().items()}
+    monkeypatch.setattr(tree, "firmware_files", lambda: other)
     board = place(OLD)
     with pytest.raises(ReplError, match="loads bytecode of version 6, the firmware is version 5"):
         deploy(board.port)

@@ -178,6 +178,33 @@ def test_the_image_file_and_the_flash_are_one_and_the_same(home):
         assert bytes(one.flash.data) == bytes(two.flash.data)
 
 
+def test_a_kind_that_the_board_cannot_be_is_refused_everywhere(home):
+    """No pin wakes an ESP32-C3, which a light node's presence sensor must do."""
+    options = [
+        "--kind",
+        "light",
+        "--name",
+        "l",
+        "--set",
+        "wifi_ssid=desk",
+        "--set",
+        "mqtt=mqtt://broker.example",
+    ]
+    says = (
+        "borne: board esp32-c3-devkitm has no pir for the presence sensor; kinds that it has the pins for: "
+    )
+    with RomBoard("esp32c3") as bare:
+        for command in (
+            ["image", "esp32-c3-devkitm", "-o", home / "node.bin", *options],
+            ["flash", "esp32-c3-devkitm", "-p", bare.port, *options],
+            ["boards", "show", "esp32-c3-devkitm", "--kind", "light"],
+        ):
+            done = borne(*command)
+            assert (done.returncode, done.stdout, done.stderr) == (2, "", says + "parking, fill\n")
+        assert bare.flash.changes == 0
+    assert not (home / "node.bin").exists()
+
+
 def plugged(monkeypatch, *ports):
     """What the operating system lists: the seam under pyserial's list."""
     known = [

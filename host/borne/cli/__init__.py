@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Final
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from borne import __version__
 from borne.errors import BorneError, UserError
 
 # Name, module, and the extra that it needs beyond a plain installation. The function has the module's last name.
@@ -94,6 +93,8 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
+        from borne import __version__
+
         typer.echo(f"borne {__version__}")
         raise typer.Exit
 

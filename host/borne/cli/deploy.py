@@ -7,10 +7,9 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from borne.cli import attach
+from borne.cli.bar import Bar
 from borne.flashing import deploy as library
 from borne.flashing.deploy import Deployed
 
@@ -27,14 +26,8 @@ def deploy(
     Its settings, its board file and what waits in its outbox stay. Pull the cable when you like: the node runs its old
     firmware or its new one, and the same command goes on where it was.
     """
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bars:
-        task = bars.add_task("deploy", total=1.0)
-        with attach.repl(port, wait, via) as opened:
-            done = library.deploy(
-                opened, progress=lambda fraction: bars.update(task, completed=fraction), restart=restart
-            )
+    with Bar("deploy") as bar, attach.repl(port, wait, via) as opened:
+        done = library.deploy(opened, progress=bar.follow, restart=restart)
     typer.echo(json.dumps(dataclasses.asdict(done)) if as_json else _said(done))
 
 

@@ -6,15 +6,14 @@ import os
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from borne.cli.provision_options import at_broker
 from borne.errors import SettingError
-from borne.flashing.node import Identity
-from borne.fleet import credentials
-from borne.fleet.provision import check, check_settings
+
+if TYPE_CHECKING:
+    from borne.flashing.node import Identity
 
 Kind = Annotated[str | None, typer.Option("--kind", help="Make it this node: parking, light or fill.")]
 Name = Annotated[str | None, typer.Option("--name", help="Name of the node; part of its MQTT topics.")]
@@ -53,6 +52,10 @@ def identity(
                 "secrets file: is of use with settings only: give --settings, or --kind and --name"
             )
         return None
+    from borne.flashing.node import Identity
+    from borne.fleet import credentials
+    from borne.fleet.provision import check, check_settings
+
     # Before a secret is read: most mistakes are in the settings.
     check_settings(given)
     secrets = credentials.read_table(secrets_file) if secrets_file else _from_environment(given)
@@ -62,6 +65,8 @@ def identity(
 
 def at_hand(secrets_file: Path | None) -> dict[str, bytes]:
     """The secrets that a site shares, out of a file or the environment. Raises SettingError."""
+    from borne.fleet import credentials
+
     return credentials.read_table(secrets_file) if secrets_file else _from_environment({})
 
 
@@ -89,6 +94,8 @@ def _setting(pair: str) -> dict[str, Any]:
     if not separator or not name:
         raise SettingError(f"--set {pair}: is not of the form NAME=VALUE")
     if name == "mqtt":
+        from borne.cli.provision_options import at_broker
+
         return at_broker(text)
     try:
         # Numbers, true and false, lists as TOML writes them; everything else is text.

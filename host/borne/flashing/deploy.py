@@ -11,13 +11,14 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
 from borne.errors import BorneError, DeviceError, ReadBackError, ReplError
-from borne.flashing import node
+from borne.flashing import tree
 from borne.flashing.repl import Repl
 from borne_node import __version__ as FIRMWARE_VERSION
 from borne_node import switch
@@ -26,12 +27,15 @@ Progress = Callable[[float], None]
 
 _MAIN: Final = "main.py"
 _PACKAGE: Final = "borne_node"
+_NOT_AS_SENT: Final = "the list is not as it was sent"
 _SWITCH: Final = f"{_PACKAGE}/switch.mpy"
-# 120 bits of a SHA-256 are 20 characters: a list of a hundred files takes a third of a second at 115200 baud.
-_HASH_BYTES: Final = 15
-# Source that is sent at once: its base64 takes as much of the node's heap, which has a hundred KiB at the prompt.
-_BATCH: Final = 3000
-_PIECE: Final = 1536
+# 72 bits of a SHA-256 are 12 characters: a list of a hundred files takes a quarter of a second at 115200 baud.
+_HASH_BYTES: Final = 9
+# A piece of a file, and what is sent at once: the node's heap has a hundred KiB at the prompt, and holds both.
+_PIECE: Final = 4096
+_BATCH: Final = 3072
+# DeflateIO takes as much of the node's heap; a larger window saves one byte in a hundred.
+_WINDOW_BITS: Final = 10
 _BLOCK: Final = 4096
 # What littlefs needs beside the files: the folder's two blocks, copies of directories that are compacted.
 _SPARE_BLOCKS: Final = 6
@@ -39,26 +43,31 @@ _TRIES: Final = 3
 # LittleFS now and then compacts for seconds, and a hundred files are hashed in two.
 _SECONDS: Final = 20
 
+_MKDIR: Final = f"try:os.mkdir({switch.FOLDER!r})\nexcept OSError:pass\n"
 # In capitals what Repl.write_file has small letters for.
 _HELPERS: Final = f"""\
 import os,sys
+from io import BytesIO
 from hashlib import sha256
-from binascii import a2b_base64,b2a_base64,crc32
+from binascii import b2a_base64,crc32
+try:from deflate import DeflateIO as D
+except ImportError:D=0
 r=[]
+Q=memoryview(bytearray(1024))
 def t(*a):r.append(' '.join(a))
 def B(s):return str(b2a_base64(s),'ascii').strip()
-def H(p):
+def H(p,n=0):
  s=sha256()
  with open(p,'rb') as f:
   while 1:
-   d=f.read(1024)
-   if not d:break
-   s.update(d)
- t(B(s.digest()[:{_HASH_BYTES}]),p)
+   k=f.readinto(Q)
+   if not k:break
+   s.update(Q[:k])
+ t(B(s.digest()[:{_HASH_BYTES}]),n or p)
 def o(p):
  global g
  g=open(p,'wb')
-def W(s):g.write(a2b_base64(s))
+def W(s):g.write(D(BytesIO(s),1,{_WINDOW_BITS}).read() if D else s)
 def c(p):
  g.close()
  H(p)
@@ -77,28 +86,41 @@ _FREE: Final = """\
 v=os.statvfs('/')
 t('#free',str(v[0]*v[3] if v[3]<=v[2] else 0))
 """
+# `@` names the folder of the names that follow.
 _LIST: Final = f"""\
 def l(d):
  try:x=list(os.ilistdir(d))
  except OSError:return
+ t('@',d)
  for i in x:
-  p=d+'/'+i[0]
-  if i[1]&0x4000:l(p)
-  else:H(p)
-for p in ({_MAIN!r},{node.VERSION_FILE!r}):
+  if not i[1]&0x4000:H(d+'/'+i[0],i[0])
+ for i in x:
+  if i[1]&0x4000:l(d+'/'+i[0])
+for p in ({_MAIN!r},{tree.VERSION_FILE!r}):
  try:H(p)
  except OSError:pass
 l({_PACKAGE!r})
 l({switch.FOLDER!r})
 {_FREE}
 t('#mpy',str(getattr(sys.implementation,'_mpy',0)&255))
+if D:t('#deflate')
 try:
- with open({node.BOARD_FILE!r},'rb') as f:t('#board',B(f.read()))
+ with open({tree.BOARD_FILE!r},'rb') as f:t('#board',B(f.read()))
 except OSError:pass
 try:
  with open({_MAIN!r}) as f:
   if {switch.READY!r} in f.read():t('#switch 1')
 except OSError:pass
+"""
+# The list appears by a rename, as it was sent; that is the switch, and what follows carries it out.
+_SWITCHING: Final = f"""\
+p={switch.READY!r}
+with open(p+'.new','wb') as f:f.write(d)
+with open(p+'.new','rb') as f:
+ if f.read()!=d:raise OSError({_NOT_AS_SENT!r})
+os.rename(p+'.new',p)
+from {_PACKAGE} import switch
+switch.complete()
 """
 
 
@@ -165,9 +187,8 @@ def _deploy(board: Repl, progress: Progress, restart: bool) -> Deployed:
         if changed or removed:
             _check_mpy(board, wanted, found)
             _prepare(board, found, wanted, changed)
-            numbers = _send(board, wanted, changed, found.staged, progress)
-            _switch(board, numbers, removed)
-            _compare(board, wanted, changed)
+            numbers = _send(board, wanted, changed, found, progress)
+            _compare(board, wanted, _switch(board, numbers, removed))
         progress(1.0)
         if restart:
             board.reset()
@@ -188,19 +209,21 @@ def _working_again(board: Repl) -> Iterator[None]:
 
 def _look(board: Repl) -> _Found:
     found = _Found()
-    board.run_whole(_HELPERS)
-    for line in _told(board, _LIST):
+    folder = ""
+    for line in _told(board, _HELPERS + _LIST):
         name, _, rest = line.partition(" ")
         if name.startswith("#"):
             found.facts[name[1:]] = rest
+        elif name == "@":
+            folder = rest + "/"
         else:
-            found.files[rest] = name
+            found.files[folder + rest] = name
     return found
 
 
-def _told(board: Repl, code: str) -> list[str]:
+def _told(board: Repl, code: str, data: bytes = b"") -> list[str]:
     """The lines that `t` and `H` gather while the code runs, arrived as they were said. Raises ReplError."""
-    said = board.run_whole(code + "\ne()", _SECONDS).rstrip("\n")
+    said = board.run_whole(code + "\ne()", _SECONDS, data).rstrip("\n")
     text, _, check = said.rpartition("\n")
     if check.strip() != str(binascii.crc32(text.encode())):
         raise ReplError(f"{board.port}: what the node said came garbled: check the cable and try again")
@@ -213,9 +236,9 @@ def _wanted(board: Repl, found: _Found) -> dict[str, bytes]:
         raise ReplError(
             f"{board.port}: MicroPython without our firmware: flash the board first (borne flash)"
         )
-    firmware = dict(node.firmware_files())
+    firmware = dict(tree.firmware_files())
     raw = base64.b64decode(found.facts["board"])
-    return firmware | {node.VERSION_FILE: node.version_json(firmware | {node.BOARD_FILE: raw})}
+    return firmware | {tree.VERSION_FILE: tree.version_json(firmware | {tree.BOARD_FILE: raw})}
 
 
 def _check_mpy(board: Repl, wanted: Mapping[str, bytes], found: _Found) -> None:
@@ -261,82 +284,77 @@ def _check_room(
 
 
 def _send(
-    board: Repl,
-    wanted: Mapping[str, bytes],
-    changed: Sequence[str],
-    there: Mapping[str, str],
-    progress: Progress,
+    board: Repl, wanted: Mapping[str, bytes], changed: Sequence[str], found: _Found, progress: Progress
 ) -> dict[str, str]:
     """Put the new files into the folder; returns path to number. What lies there already is not sent again."""
+    there = found.staged
     left = dict(there)
     numbers = {path: left.pop(said) for path in changed if (said := _hash(wanted[path])) in left}
     free = (name for name in map(str, range(len(changed) + len(there))) if name not in there.values())
-    board.run_whole(f"try:os.mkdir({switch.FOLDER!r})\nexcept OSError:pass")
     missing = [path for path in changed if path not in numbers]
     numbers |= dict(zip(missing, free, strict=False))
-    total = sum(len(wanted[path]) for path in missing)
     for _ in range(_TRIES):
-        done = 0
-        wrong = []
-        for batch in _batches(missing, wanted):
-            wrong += _put(board, [(path, numbers[path]) for path in batch], wanted)
-            done += sum(len(wanted[path]) for path in batch)
-            progress(done / total)
-        missing = wrong
         if not missing:
             return numbers
+        files = {f"{switch.FOLDER}/{numbers[path]}": wanted[path] for path in missing}
+        runs = list(_runs(files, packed="deflate" in found.facts))
+        hashes: dict[str, str] = {}
+        for done, (code, data) in enumerate(runs, 1):
+            hashes |= _hashes(_told(board, code, data))
+            progress(done / (len(runs) + 1))
+        missing = [
+            path for path in missing if hashes.get(f"{switch.FOLDER}/{numbers[path]}") != _hash(wanted[path])
+        ]
+    if not missing:
+        return numbers
     raise ReadBackError(
         f"{board.port}: {missing[0]} on the node is not what was sent, {_TRIES} times; the old firmware stands: "
         "check the cable, or try --via ampy"
     )
 
 
-def _batches(paths: Sequence[str], wanted: Mapping[str, bytes]) -> Iterator[list[str]]:
-    """Small files together, for each round trip costs as much as a kilobyte."""
-    batch: list[str] = []
-    size = 0
-    for path in paths:
-        if batch and size + len(wanted[path]) > _PIECE:
-            yield batch
-            batch, size = [], 0
-        batch.append(path)
-        size += len(wanted[path])
-    if batch:
-        yield batch
-
-
-def _put(board: Repl, files: Sequence[tuple[str, str]], wanted: Mapping[str, bytes]) -> list[str]:
-    """Write some files; returns those that do not read back as they were sent."""
-    code = ""
-    for path, number in files:
-        name = f"{switch.FOLDER}/{number}"
-        code += f"o({name!r})\n"
-        content = wanted[path]
+def _runs(files: Mapping[str, bytes], *, packed: bool) -> Iterator[tuple[str, bytes]]:
+    """Code and data that write these files, a few KiB at once: each round trip costs as much as half of one."""
+    code, data = _MKDIR, b""
+    for path, content in files.items():
+        code += f"o({path!r})\n"
         for at in range(0, len(content), _PIECE):
-            if len(code) > _BATCH - _PIECE:
-                board.run_whole(code, _SECONDS)
-                code = ""
-            code += f"W({base64.b64encode(content[at : at + _PIECE]).decode()!r})\n"
-        code += f"c({name!r})\n"
-    hashes = _hashes(_told(board, code))
-    return [path for path, number in files if hashes.get(f"{switch.FOLDER}/{number}") != _hash(wanted[path])]
+            piece = content[at : at + _PIECE]
+            piece = _deflated(piece) if packed else piece
+            if data and len(data) + len(piece) > _BATCH:
+                yield code, data
+                code, data = "", b""
+            code += f"W(d[{len(data)}:{len(data) + len(piece)}])\n"
+            data += piece
+        code += f"c({path!r})\n"
+    yield code, data
 
 
-def _switch(board: Repl, numbers: Mapping[str, str], removed: Sequence[str]) -> None:
+def _deflated(piece: bytes) -> bytes:
+    packer = zlib.compressobj(9, zlib.DEFLATED, -_WINDOW_BITS)
+    return packer.compress(piece) + packer.flush()
+
+
+def _switch(board: Repl, numbers: Mapping[str, str], removed: Sequence[str]) -> dict[str, str]:
+    """Switch to what was sent; gives path to hash of what the node has then."""
     # A module may have been a package before: what goes, goes first.
     lines = [f"-{path}\n" for path in removed] + [f"+{number} {path}\n" for path, number in numbers.items()]
-    board.write_file(switch.READY, "".join(lines).encode())
-    _complete(board)
+    code = f"{'' if numbers else _MKDIR}{_SWITCHING}for p in {list(numbers)!r}:H(p)"
+    try:
+        return _hashes(_told(board, code, "".join(lines).encode()))
+    except ReplError as error:
+        if _NOT_AS_SENT not in str(error):
+            raise
+        raise ReadBackError(f"{board.port}: {_NOT_AS_SENT}; the old firmware stands: deploy again") from None
 
 
 def _complete(board: Repl) -> None:
     board.run_whole(f"from {_PACKAGE} import switch\nswitch.complete()", _SECONDS)
 
 
-def _compare(board: Repl, wanted: Mapping[str, bytes], changed: Sequence[str]) -> None:
-    there = _hashes(_told(board, f"for p in {list(changed)!r}:H(p)"))
-    for path in changed:
-        if there.get(path) != _hash(wanted[path]):
+def _compare(board: Repl, wanted: Mapping[str, bytes], there: Mapping[str, str]) -> None:
+    for path, found in there.items():
+        if found != _hash(wanted[path]):
             raise DeviceError(f"{board.port}: {path} on the node is not what was sent; deploy again")
 
 

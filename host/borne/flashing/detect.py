@@ -10,7 +10,7 @@ from serial.tools import list_ports
 from borne import boards
 from borne.boards import Board
 from borne.errors import BoardError
-from borne.flashing import esptool, keeping, node, volume
+from borne.flashing import esptool, keeping, node, tree, volume
 from borne.flashing.chip import BAUD, Chip, Identity
 
 
@@ -73,8 +73,8 @@ def _own_name(chip: Chip) -> str | None:
     if vfs is None or (chip.flash_bytes and vfs.end > chip.flash_bytes):
         return None
     try:
-        files = keeping.read_files(chip, vfs, {}, lambda name: name == node.BOARD_FILE)
-        name = json.loads(files.get(node.BOARD_FILE, b"{}")).get("board")
+        files = keeping.read_files(chip, vfs, {}, lambda name: name == tree.BOARD_FILE)
+        name = json.loads(files.get(tree.BOARD_FILE, b"{}")).get("board")
     except (volume.Unreadable, ValueError, AttributeError):
         return None
     return name if isinstance(name, str) else None

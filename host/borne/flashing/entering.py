@@ -63,12 +63,14 @@ def open_quietly(port: str) -> serial.Serial:
             line.exclusive = True
         line.dtr = line.rts = False
         try:
-            line.open()
+            ports.patiently(line.open)
         except OSError as error:
             if error.errno != errno.ENOTTY:
                 raise
             # A pty has no control lines, and says so after it has been opened.
-            line = serial.serial_for_url(port, baudrate=BAUD, timeout=_POLL_SECONDS, exclusive=True)
+            line = ports.patiently(
+                lambda: serial.serial_for_url(port, baudrate=BAUD, timeout=_POLL_SECONDS, exclusive=True)
+            )
         return line
 
 

@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import http.client
 import os
 import re
-import socket
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 from platformdirs import user_cache_path, user_data_path
 
-from borne.boards import Board, shipped
+from borne.boards import Board
 from borne.errors import ImageError
 from borne.flashing import image
 from borne.flashing.image import MicroPython
+from borne.shipping import shipped
 
 Progress = Callable[[float], None]
 
@@ -111,6 +108,10 @@ def _partial(target: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _download(url: str, progress: Progress, timeout: float) -> Iterator[bytes]:
+    # Loaded where something is fetched: it is large, and most flashes fetch nothing.
+    import http.client
+    import urllib.request
+
     request = urllib.request.Request(url, headers={"User-Agent": "borne"})  # noqa: S310
     with urllib.request.urlopen(request, timeout=timeout) as answer:  # noqa: S310
         expected = int(answer.headers.get("Content-Length") or 0)
@@ -128,6 +129,9 @@ def _download(url: str, progress: Progress, timeout: float) -> Iterator[bytes]:
 @contextlib.contextmanager
 def _explained(board: Board, url: str) -> Iterator[None]:
     """Whatever goes wrong on the way as one line."""
+    import http.client
+    import urllib.error
+
     try:
         yield
     except urllib.error.HTTPError as error:
@@ -144,6 +148,9 @@ def _explained(board: Board, url: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
+    import socket
+    import urllib.error
+
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(cause, TimeoutError):
         return "the site does not answer"

@@ -16,7 +16,7 @@ from platformdirs import user_state_path
 
 from borne.boards import Board
 from borne.errors import ImageError
-from borne.flashing import backup, image, node, nvs, volume
+from borne.flashing import backup, image, node, nvs, tree, volume
 from borne.flashing.backup import Backup
 from borne.flashing.chip import Chip
 from borne.flashing.image import MicroPython, Partition
@@ -138,8 +138,8 @@ def _files(
 
 def _own(chip: Chip, vfs: Partition, firmware: Mapping[str, bytes]) -> tuple[dict[str, bytes], bool]:
     """The node's own files, and whether all the others are those of this firmware."""
-    found = read_files(chip, vfs, firmware, lambda name: node.is_nodes_own(name) or name == node.VERSION_FILE)
-    if found.pop(node.VERSION_FILE, None) != firmware[node.VERSION_FILE]:
+    found = read_files(chip, vfs, firmware, lambda name: tree.is_nodes_own(name) or name == tree.VERSION_FILE)
+    if found.pop(tree.VERSION_FILE, None) != firmware[tree.VERSION_FILE]:
         return found, False
     # It says so; but a file may have been changed by hand, or cut short.
     everything = read_files(chip, vfs, firmware)

@@ -36,7 +36,7 @@ class Link(Protocol):
     serial: serial.Serial
 
     def exec_raw(
-        self, command: str, timeout: float, data_consumer: Callable[[bytes], None] | None = None
+        self, command: str | bytes, timeout: float, data_consumer: Callable[[bytes], None] | None = None
     ) -> tuple[bytes, bytes]: ...
     def exec_raw_no_follow(self, command: str) -> None: ...
     def exit_raw_repl(self) -> None: ...
@@ -54,7 +54,9 @@ def open_link(via: Via, port: str, baud: int, timeout: float) -> Link:
     """Open a port. Raises PortError; what a cable breaks meanwhile is pyserial's error."""
     with ports.opening(port):
         if via == "ampy":
-            line = serial.serial_for_url(port, baudrate=baud, timeout=timeout, exclusive=True)
+            line = ports.patiently(
+                lambda: serial.serial_for_url(port, baudrate=baud, timeout=timeout, exclusive=True)
+            )
             return cast(Link, _Ampy(line))
         try:
             return cast(Link, SerialTransport(port, baudrate=baud, timeout=timeout))

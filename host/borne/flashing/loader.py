@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
@@ -23,10 +24,13 @@ from esptool.logger import EsptoolLogger  # type: ignore[import-untyped]
 from esptool.logger import log as esptool_log
 from esptool.util import FatalError, flash_size_bytes  # type: ignore[import-untyped]
 
+from borne.flashing.ports import BUSY_SECONDS
+
 # The ROM talks at this speed until it is told otherwise.
 ROM_BAUD = 115200
 # A USB bridge that lost its contact is back within two.
 _RETURN_SECONDS = 3
+_POLL_SECONDS = 0.05
 _TABLE_AT, _TABLE_SIZE = 0x8000, 0x1000
 _WRITING = re.compile(r"Writing at (0x[0-9a-f]+)")
 
@@ -84,6 +88,18 @@ class _Task:
             self._wire.send({"at": int(match[1], 16), "part": min(self._done / self._total, 1.0)})
 
 
+def _patiently(attempt: Callable[[], Any]) -> Any:
+    """Connect; to a port that is locked again and again, because its last user may just be ending (see ports)."""
+    end = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            return attempt()
+        except FatalError as error:
+            if "exclusively lock" not in str(error) or time.monotonic() > end:
+                raise
+        time.sleep(_POLL_SECONDS)
+
+
 class Session:
     """One connection; each public method is a request, its keywords the request's names."""
 
@@ -94,7 +110,7 @@ class Session:
 
     def connect(self, port: str, attempts: int, before: str) -> Answer:
         """Reach the ROM and ask who it is."""
-        self._esp = cmds.detect_chip(port, ROM_BAUD, before, False, attempts)
+        self._esp = _patiently(lambda: cmds.detect_chip(port, ROM_BAUD, before, False, attempts))
         mac = self._esp.read_mac("BASE_MAC")
         return {
             "name": self._esp.CHIP_NAME,
@@ -137,7 +153,9 @@ class Session:
         return {}, b""
 
     def reset(self, after: str) -> Answer:
+        """Leave the bootloader; the port is free when this is answered, for whoever talks to the board next."""
         cmds.reset_chip(self._esp, after)
+        self._esp._port.close()
         return {}, b""
 
 
@@ -178,6 +196,8 @@ def main() -> None:
     # So many seconds esptool waits for a port that vanished amid a write; whoever pulled the cable should hear it soon.
     cmds.DEFAULT_CONNECT_ATTEMPTS = _RETURN_SECONDS
     serve(wire)
+    # The system closes the port; taking a hundred modules apart first would only keep the caller waiting.
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-from borne import radio
-from borne.boards import Board, shipped, unknown
+from borne import radio, wiring
+from borne.boards import Board, unknown
 from borne.errors import SettingError
-from borne.flashing import bytecode, images, nvs, volume
+from borne.flashing import images, nvs, tree, volume
 from borne.flashing.image import MicroPython, Region
 from borne.flashing.nvs import Record
-from borne_node import __version__ as FIRMWARE_VERSION
-from borne_node import settings, switch
+from borne_node import settings
 from borne_node.errors import SettingsError
 from borne_node.secrets import SECRETS
 
-BOARD_FILE: Final = "board.json"
-VERSION_FILE: Final = "version.json"
 FILESYSTEM: Final = "vfs"
-_PACKAGE: Final = "borne_node"
-# Words for people, and the reading of earlier windows: no node loads them.
-_HOST_ONLY: Final = frozenset({Path("report/meaning.py"), Path("report/reader.py")})
 
 NVS: Final = "nvs"
-# What a flash replaces; everything else in the filesystem is the node's own and outlives it.
-_FIRMWARE: Final = ("main.py", BOARD_FILE, VERSION_FILE)
 
 # The firmware carries no annotations (MicroPython parses and drops them at a price); here are its types.
 _validate: Callable[[dict[str, Any]], dict[str, Any]] = settings.validate
@@ -58,60 +46,12 @@ class Identity:
     secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
 
-def _source() -> Path:
-    return Path(str(files(_PACKAGE)))
-
-
-@lru_cache(maxsize=1)
-def firmware_files() -> Mapping[str, bytes]:
-    """Path on the node to content: every module of borne_node compiled to .mpy, main.py as source.
-
-    main.py stays source because MicroPython starts no main.mpy (ports/esp32/main.c, mp_task).
-    Raises ImageError when a module does not compile.
-    """
-    package = _source()
-    sources = sorted(path for path in package.rglob("*.py") if path.relative_to(package) not in _HOST_ONLY)
-    content = bytecode.compile_all(sources, package.parent)
-    content["main.py"] = shipped("firmware/main.py").read_bytes()
-    return content
-
-
 def node_files(board: Board) -> dict[str, bytes]:
     """All files of a fresh node of this board."""
-    content = dict(firmware_files())
-    content[BOARD_FILE] = board.node_json()
-    content[VERSION_FILE] = version_json(content)
+    content = dict(tree.firmware_files())
+    content[tree.BOARD_FILE] = board.node_json()
+    content[tree.VERSION_FILE] = tree.version_json(content)
     return content
-
-
-def version_json(content: Mapping[str, bytes]) -> bytes:
-    """The version file for all the other files of the firmware, board.json among them."""
-    # `files` tells builds of one version apart: SHA-256 over names and content, first 8 bytes.
-    digest = hashlib.sha256()
-    for name in sorted(content):
-        digest.update(f"{name}\0{len(content[name])}\0".encode())
-        digest.update(content[name])
-    version = {
-        "borne_node": FIRMWARE_VERSION,
-        "files": digest.hexdigest()[:16],
-        "settings": settings.VERSION,
-    }
-    return json.dumps(version, sort_keys=True, separators=(",", ":")).encode()
-
-
-def is_firmware(path: str) -> bool:
-    """Whether a file of the node's filesystem belongs to the firmware, so that a flash replaces it."""
-    return path in _FIRMWARE or path.startswith(_PACKAGE + "/")
-
-
-def is_nodes_own(path: str) -> bool:
-    """Whether a file outlives a flash. MicroPython's boot.py does not: it runs first and could keep the node from
-    starting; nor does what a cut cable left half-written, nor a deploy that waits for its switch: main.py would finish
-    it, with files of then over those of now.
-    """
-    if is_firmware(path) or path.startswith(switch.FOLDER + "/"):
-        return False
-    return path != "boot.py" and not path.endswith(".new")
 
 
 def filesystem(content: Mapping[str, bytes], size: int) -> bytes:
@@ -133,7 +73,8 @@ def regions(
 
     `identity` makes it a provisioned one: settings in the filesystem, secrets in NVS and nowhere else. `keep` is what
     an earlier flash of the same board holds. Without an identity NVS is not among the regions and stays as it is.
-    Raises ImageError (missing, damaged, for another chip, too large) and SettingError (the board cannot be that node).
+    Raises ImageError (missing, damaged, for another chip, too large), BoardError and SettingError (the board cannot be
+    that node).
     """
     return of_image(board, images.obtain(board, explicit), identity=identity, keep=keep)
 
@@ -170,6 +111,7 @@ def _settings(board: Board, identity: Identity) -> dict[str, Any]:
         complete = _validate(dict(identity.settings))
     except SettingsError as error:
         raise SettingError(str(error)) from None
+    wiring.check(board, complete)
     if complete["link"] == "lorawan":
         check_radio(board, complete["region"])
     for name in identity.secrets:

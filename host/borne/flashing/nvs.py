@@ -10,9 +10,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
-from typing import Final, NamedTuple
-
-from esp_idf_nvs_partition_gen import nvs_partition_gen as generator  # type: ignore[import-untyped]
+from typing import Any, Final, NamedTuple
 
 from borne.errors import ImageError
 from borne_node import secrets as node_secrets
@@ -85,6 +83,9 @@ def build(records: list[Record], size: int) -> bytes:
         raise ImageError(
             f"an NVS partition has whole pages of {PAGE} bytes, at least 3; this one has {size} bytes"
         )
+    # It brings a library of ciphers along, and most flashes write no NVS.
+    from esp_idf_nvs_partition_gen import nvs_partition_gen as generator  # type: ignore[import-untyped]
+
     result = BytesIO()
     try:
         # The generator adds the page that is kept free beyond the size that it is told (its check_size).
@@ -99,7 +100,7 @@ def build(records: list[Record], size: int) -> bytes:
     return result.getvalue()
 
 
-def _write(partition: generator.NVS, record: Record) -> None:
+def _write(partition: Any, record: Record) -> None:
     if len(record.key) > _MAX_KEY:
         raise ImageError(f"NVS key {record.key} has more than {_MAX_KEY} characters")
     value = record.value

@@ -4,7 +4,6 @@ sent.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -32,7 +31,7 @@ def write(chip: Chip, spans: Sequence[Span], regions: Sequence[Region], progress
     roots = [region.offset for region in regions if region.blocks is not None]
     last = [part for span in spans for part in _cut(span, roots) if _is_root(part, roots)]
     first = [part for span in spans for part in _cut(span, roots) if not _is_root(part, roots)]
-    weights = [sum(len(zlib.compress(span.data, 1)) for span in group) for group in (first, last)]
+    weights = [sum(len(span.data) for span in group) for group in (first, last)]
     done = 0.0
     for group, weight in zip((first, last), weights, strict=True):
         share = weight / sum(weights)

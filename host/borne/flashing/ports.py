@@ -10,20 +10,24 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import serial
 from serial.tools import list_ports
 
 from borne.errors import PortError
 
+T = TypeVar("T")
+
 _BUSY: Final = (errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK)
-# A process that is just being started holds copies of this one's locks until it execs, about a millisecond.
-_BUSY_TRIES: Final = 4
-_BUSY_SECONDS: Final = 0.05
+# A process that is just being started holds copies of this one's locks until it execs: a millisecond, or many on a busy
+# computer. One that was killed has them until the system has closed what it had open. Nobody tells them from a program
+# that stays, so each is waited for.
+BUSY_SECONDS: Final = 1.0
+_POLL_SECONDS: Final = 0.05
 # Windows: ERROR_FILE_NOT_FOUND and ERROR_ACCESS_DENIED (which there means busy), as pyserial quotes them.
 _WINDOWS_MISSING: Final = "FileNotFoundError"
 _WINDOWS_BUSY: Final = "PermissionError"
@@ -53,16 +57,20 @@ def check(port: str) -> None:
 
 def diagnose(port: str) -> None:
     """Open and close any port, a network port too. Raises PortError."""
-    for _ in range(_BUSY_TRIES):
-        with opening(port):
-            try:
-                serial.serial_for_url(port, exclusive=True).close()
-                return
-            except serial.SerialException as error:
-                if not _is_busy(error) or _holder(port):
-                    raise
-        time.sleep(_BUSY_SECONDS)
-    raise PortError(f"{port}: is busy: another program has it open; close that and try again")
+    with opening(port):
+        patiently(lambda: serial.serial_for_url(port, exclusive=True)).close()
+
+
+def patiently(attempt: Callable[[], T]) -> T:
+    """Open a port; one that is busy again and again, for BUSY_SECONDS. Raises what the last attempt raised."""
+    for _ in range(round(BUSY_SECONDS / _POLL_SECONDS)):
+        try:
+            return attempt()
+        except (serial.SerialException, OSError) as error:
+            if not is_busy(error):
+                raise
+        time.sleep(_POLL_SECONDS)
+    return attempt()
 
 
 @contextmanager
@@ -83,7 +91,7 @@ def explain(port: str, error: Exception) -> PortError:
         there = ", ".join(listed())
         what = f"those that are: {there}" if there else "nor any other; is the cable one that carries data?"
         return PortError(f"{port}: there is no such port; {what}")
-    if _is_busy(error):
+    if is_busy(error):
         holder = _holder(port)
         return PortError(
             f"{port}: is busy: {holder or 'another program'} has it open; close that and try again"
@@ -96,7 +104,8 @@ def explain(port: str, error: Exception) -> PortError:
     return PortError(f"{port}: does not open: {error}")
 
 
-def _is_busy(error: Exception) -> bool:
+def is_busy(error: Exception) -> bool:
+    """Whether a port did not open because somebody has it."""
     text = str(error)
     return getattr(error, "errno", None) in _BUSY or _WINDOWS_BUSY in text or "exclusively lock" in text
 

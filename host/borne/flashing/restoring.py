@@ -7,7 +7,7 @@ import json
 
 from borne import boards
 from borne.errors import BoardError, ImageError
-from borne.flashing import esptool, keeping, node, nvs, volume
+from borne.flashing import esptool, keeping, node, nvs, tree, volume
 from borne.flashing.backup import Backup
 from borne.flashing.chip import BAUD, Chip, Progress
 from borne.flashing.esptool import Flashed
@@ -67,7 +67,7 @@ def restore(
             written=written,
             board=memory.board,
             baud=chip.baud,
-            kept=tuple(sorted(name for name in memory.files if node.is_nodes_own(name))),
+            kept=tuple(sorted(name for name in memory.files if tree.is_nodes_own(name))),
             settings=_digest(memory),
         )
 
@@ -105,7 +105,7 @@ def _likely(chip: Chip) -> dict[str, bytes]:
 
 def _board(files: dict[str, bytes]) -> str:
     try:
-        return str(json.loads(files.get(node.BOARD_FILE, b"{}")).get("board", ""))
+        return str(json.loads(files.get(tree.BOARD_FILE, b"{}")).get("board", ""))
     except (ValueError, AttributeError):
         return ""
 

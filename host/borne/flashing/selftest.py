@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from borne.boards import Board
 from borne.errors import BorneError, ReplError
-from borne.flashing import node
+from borne.flashing import tree
 from borne.flashing.repl import Repl
 from borne_node import __version__ as FIRMWARE_VERSION
 
@@ -32,7 +32,7 @@ def w(d):
   else:
    yield p
 h=hashlib.sha256()
-for p in sorted(list(w('borne_node/'))+['main.py',{node.BOARD_FILE!r}]):
+for p in sorted(list(w('borne_node/'))+['main.py',{tree.BOARD_FILE!r}]):
  try:
   h.update('%s\\0%d\\0'%(p,os.stat(p)[6]))
   f=open(p,'rb')
@@ -117,7 +117,7 @@ def _firmware(board: Repl, version: dict[str, Any]) -> Check:
 
 
 def _pins(board: Repl, pins: Board) -> Check:
-    raw = board.read_file(node.BOARD_FILE)
+    raw = board.read_file(tree.BOARD_FILE)
     if raw == pins.node_json():
         return Check("board", True, pins.name)
     try:
@@ -125,7 +125,7 @@ def _pins(board: Repl, pins: Board) -> Check:
     except (ValueError, AttributeError):
         name = "damaged"
     what = "with other pins" if name == pins.name else f"expected {pins.name}"
-    return Check("board", False, f"{node.BOARD_FILE} is of {name}, {what}")
+    return Check("board", False, f"{tree.BOARD_FILE} is of {name}, {what}")
 
 
 def _parts(board: Repl, kind: str | None) -> Iterator[Check]:

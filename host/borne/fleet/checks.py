@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from borne import boards, radio
+from borne import boards, radio, wiring
 from borne.errors import BoardError, BorneError, SettingError
 from borne.fleet.model import Asset
 from borne.fleet.provision import check_settings
@@ -42,7 +42,9 @@ def check(asset: Asset) -> None:
     given |= {"name": "x", "place": ""}
     problem = _problem(tuple(sorted((name, _frozen(value)) for name, value in given.items())), asset.link)
     if problem is None and asset.board is not None:
-        problem = _board_problem(asset.board, asset.link, asset.region)
+        problem = _board_problem(
+            asset.board, asset.kind, wiring.chosen(complete(asset)), asset.link, asset.region
+        )
     if problem is not None:
         raise SettingError(problem)
 
@@ -63,11 +65,16 @@ def _problem(given: tuple[tuple[str, Any], ...], link: str) -> str | None:
 
 
 @lru_cache(maxsize=256)
-def _board_problem(name: str, link: str, region: str | None) -> str | None:
+def _board_problem(
+    name: str, kind: str, sensors: tuple[str, ...], link: str, region: str | None
+) -> str | None:
     try:
         board = boards.load(name)
     except BoardError as error:
         return f"board: {str(error).removeprefix('board ')}"
+    lacks = wiring.lacking(board.pins.wired(), kind, sensors)
+    if lacks:
+        return f"board: {board.name} {lacks}: choose another"
     if link != "lorawan":
         return None
     if board.radio is None:

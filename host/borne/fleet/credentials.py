@@ -13,15 +13,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_der_private_key,
-    load_pem_private_key,
-)
-
 from borne.boards import unknown
 from borne.errors import SettingError
 from borne_node.secrets import SECRETS
@@ -90,6 +81,10 @@ def _wifi_password(value: bytes) -> bytes:
 
 def _certificate(name: str) -> Callable[[bytes], bytes]:
     def form(value: bytes) -> bytes:
+        # Most nodes have no certificate, and this is as large as all the rest.
+        from cryptography import x509
+        from cryptography.hazmat.primitives.serialization import Encoding
+
         load = x509.load_pem_x509_certificates if _PEM in value else _one_der_certificate
         try:
             found = load(value)
@@ -102,11 +97,21 @@ def _certificate(name: str) -> Callable[[bytes], bytes]:
     return form
 
 
-def _one_der_certificate(value: bytes) -> list[x509.Certificate]:
+def _one_der_certificate(value: bytes) -> list[Any]:
+    from cryptography import x509
+
     return [x509.load_der_x509_certificate(value)]
 
 
 def _key(value: bytes) -> bytes:
+    from cryptography.hazmat.primitives.serialization import (
+        Encoding,
+        NoEncryption,
+        PrivateFormat,
+        load_der_private_key,
+        load_pem_private_key,
+    )
+
     load = load_pem_private_key if _PEM in value else load_der_private_key
     try:
         key = load(value, password=None)

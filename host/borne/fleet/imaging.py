@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from borne import boards
+from borne import boards, wiring
 from borne.boards import Board
 from borne.errors import RegistryError, SettingError, VaultError
 from borne.flashing import node
@@ -80,8 +80,10 @@ def _check_board(standing: Standing, site: Site, board: Board) -> None:
             f"board: {standing.asset.asset} has board {boards.load(name).name} by the list, not {board.name}"
         )
     asset = wanted.merged(standing.asset, site)
+    complete = checks.complete(asset)
+    wiring.check(board, complete)
     if asset.link == "lorawan":
-        node.check_radio(board, checks.complete(asset)["region"])
+        node.check_radio(board, complete["region"])
 
 
 def _outside(

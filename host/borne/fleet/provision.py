@@ -16,11 +16,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from borne import radio
+from borne import radio, wiring
 from borne.boards import unknown
 from borne.errors import BorneError, ReadBackError, ReplError, SettingError
-from borne.flashing.node import BOARD_FILE
 from borne.flashing.repl import Repl
+from borne.flashing.tree import BOARD_FILE
 from borne.fleet import credentials
 from borne_node import secrets as node_secrets
 from borne_node import settings as node_settings
@@ -151,8 +151,7 @@ def write(
     """
     tell = progress or (lambda step: None)
     version = _firmware(board)
-    if complete["link"] == "lorawan":
-        _check_radio(board, complete["region"])
+    _check_board(board, complete)
     old = slot_in_use(board)
     chosen = dict(complete, slot=_other(old) if old else SLOTS[0])
     tell("secrets")
@@ -231,16 +230,21 @@ def _firmware(board: Repl) -> str:
     return str(found["borne_node"])
 
 
-def _check_radio(board: Repl, region: str) -> None:
-    """Refuse a LoRaWAN node on a board that has no radio, or one for other frequencies."""
+def _check_board(board: Repl, complete: Mapping[str, Any]) -> None:
+    """Refuse a node that the board lacks pins for, and a LoRaWAN node without a radio for its region."""
     try:
         names = json.loads(board.read_file(BOARD_FILE) or b"{}")
     except ValueError:
         names = {}
+    what = f"the board on {board.port} ({names.get('board', 'of no board file')})"
+    lacks = wiring.lacking(names, complete["kind"], wiring.chosen(complete)) if "board" in names else None
+    if lacks:
+        raise SettingError(f"kind: {what} {lacks}")
+    if complete["link"] != "lorawan":
+        return
+    region = complete["region"]
     if "radio" not in names:
-        raise SettingError(
-            f"link: the board on {board.port} ({names.get('board', 'of no board file')}) has no LoRa radio"
-        )
+        raise SettingError(f"link: {what} has no LoRa radio")
     first, last = radio.span_mhz(region)
     low, high = names.get("radio_low_mhz", 0), names.get("radio_high_mhz", last)
     if not low <= first <= last <= high:

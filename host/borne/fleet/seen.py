@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from borne.boards import Board
 from borne.errors import NoAnswer, ReplError
-from borne.flashing import node
+from borne.flashing import node, tree
 from borne.flashing.chip import Chip
 from borne.flashing.repl import Repl
 from borne.fleet import identity
@@ -42,7 +42,7 @@ def ask(board: Repl) -> Seen:
     """Raises ReplError."""
     version = board.firmware() or {}
     try:
-        about = json.loads(board.read_file(node.BOARD_FILE) or b"{}")
+        about = json.loads(board.read_file(tree.BOARD_FILE) or b"{}")
     except ValueError:
         about = {}
     return Seen(
@@ -72,5 +72,5 @@ def name_in(settings: bytes | None) -> str | None:
 
 def files_of(kind: Board) -> str:
     """What `Seen.files` is on a board of this kind with the firmware of this borne."""
-    version: dict[str, Any] = json.loads(node.node_files(kind)[node.VERSION_FILE])
+    version: dict[str, Any] = json.loads(node.node_files(kind)[tree.VERSION_FILE])
     return str(version["files"])

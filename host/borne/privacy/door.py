@@ -42,6 +42,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "records",
         "secrets",
         "chips.axp192",
+        "chips.max17048",
         "chips.lora",
         "chips.sx126x",
         "chips.sx127x",

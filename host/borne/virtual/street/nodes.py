@@ -15,6 +15,7 @@ from borne.virtual.silicon.axp192 import AXP192
 from borne.virtual.silicon.hc_sr04 import HCSR04
 from borne.virtual.silicon.jsn_sr04t import JSNSR04T
 from borne.virtual.silicon.lora_air import Transceiver
+from borne.virtual.silicon.max17048 import MAX17048
 from borne.virtual.silicon.mb7389 import MB7389
 from borne.virtual.silicon.pir import Pir
 from borne.virtual.silicon.qmc5883l import QMC5883L
@@ -51,9 +52,10 @@ def mac(seed: int, asset: Asset) -> bytes:
 def wiring(seed: int, asset: Asset, board: Board, start: int) -> Wiring:
     """The chips of an asset's board from `start` on, fed by the street. Raises BoardError: a pin is missing."""
     made = _sensors(seed, asset, board, start)
-    if board.battery is None or board.battery.pmu is None:
+    if board.battery is None or not (board.battery.pmu or board.battery.gauge):
         return made
-    return replace(made, i2c={_I2C: [*made.i2c.get(_I2C, ()), AXP192(lambda t: _CELL_V)]})
+    meter = AXP192 if board.battery.pmu else MAX17048
+    return replace(made, i2c={_I2C: [*made.i2c.get(_I2C, ()), meter(lambda t: _CELL_V)]})
 
 
 def _sensors(seed: int, asset: Asset, board: Board, start: int) -> Wiring:
