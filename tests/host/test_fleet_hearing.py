@@ -11,8 +11,10 @@ import pytest
 
 from borne.errors import RegistryError, SettingError
 from borne.fleet import ear, hearing
+from borne.fleet.importing import import_list
+from borne.fleet.lists import text
 from borne.fleet.model import Asset
-from borne.fleet.registry import Stamp, assets, nodes, open_registry, pending, scratch
+from borne.fleet.registry import Stamp, assets, nodes, open_registry, pending, scratch, status
 from borne.fleet.setting import change
 from borne_node import settings as node_settings
 from borne_node.report import codec, schema
@@ -113,6 +115,29 @@ def test_a_node_with_other_settings_than_the_registry_knows(registry):
     assert heard.differs and heard.confirmed == ()
     with registry.reading() as db:
         assert len(pending.waiting(db, standing(registry).id)) == 1
+
+
+def test_a_report_from_before_it_was_told_anew_is_no_alarm(registry):
+    """It waited in the node's outbox."""
+    now = settings(depth_mm=1600)
+    with registry.writing() as db:
+        raw, digest = node_settings.canonical(now).decode(), node_settings.digest(now).hex()
+        nodes.provisioned(db, nodes.get(db, "B1"), raw, digest, "0.1.0", AT)
+    assert not hearing.hear(registry, EUI, 1, health(), AT).differs
+    assert not hearing.hear(registry, EUI, 1, health(depth_mm=1600), AT).differs
+    assert hearing.hear(registry, EUI, 1, health(depth_mm=1700), AT).differs
+
+
+def test_a_list_that_says_otherwise_overtakes_what_waits(registry):
+    change(registry, "B1", {"depth_mm": "1600", "offset_mm": "40"}, AT)
+    again = b"asset;kind;latitude;longitude;depth_mm\nB1;fill;48;2;1550\n"
+    assert [new.asset for _, new in import_list(registry, text.read("list.csv", again)).changed] == ["B1"]
+    at = standing(registry)
+    with registry.reading() as db:
+        assert [(one.setting, one.value) for one in pending.waiting(db, at.id)] == [("offset_mm", 40)]
+        told = [line["detail"] for line in status.history_of(db, at.asset_id) if line["event"] == "changed"]
+    assert told == ["depth_mm 1600, offset_mm 40", "longitude, depth_mm 1550"]
+    assert len(hearing.commands(registry, at, AT)) == 1 and at.is_outdated
 
 
 def test_settings_that_cannot_be(registry):

@@ -117,6 +117,16 @@ def test_a_dry_run_writes_nothing():
     assert len(plan.created) == 2 and everything(registry) == []
 
 
+def test_one_bad_row_of_100_000_is_named_and_none_is_written():
+    rows = [f"A{n};light;48.{80000 + n % 7000};2.{30000 + n % 9000}" for n in range(100_000)]
+    rows[77_777] = rows[77_777].replace("light", "lihgt")
+    registry = scratch()
+    plan = imported(registry, "\n".join(["asset;kind;latitude;longitude", *rows]) + "\n")
+    assert len(plan.created) == 99_999
+    assert [(one.row, one.column) for one in plan.refused] == [(77_779, "kind")]
+    assert everything(registry) == []
+
+
 def test_a_column_that_the_list_lacks_stays_and_an_empty_cell_clears():
     registry = scratch()
     imported(registry, LIST)

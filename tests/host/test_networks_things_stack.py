@@ -174,6 +174,7 @@ def test_a_token_without_rights_or_expired_stops_the_run(server: ThingsStackServ
     with client(server, token="NNSXS.WRONG") as one:
         rows = run(one, [lamp(0)])
     assert [row.action for row in rows] == [plan.FAILED, plan.NOT_TRIED] and "NNSXS" not in repr(rows)
+    assert rows[0].detail.endswith("renew the token and run it again")
 
 
 def test_no_application_and_no_server(server: ThingsStackServer) -> None:

@@ -88,7 +88,8 @@ def _compare(
                 pending.done(db, one.id, stamp)
             nodes.confirmed(db, standing, _canonical(settings).decode(), digest, stamp)
             return tuple(one.setting for one in waiting[:count]), False
-    return (), True
+    # A report that waited on the node while it was told anew.
+    return (), not nodes.had(db, standing, reported)
 
 
 def _steps(settings: str, waiting: Sequence[Waiting]) -> list[dict[str, Any]]:

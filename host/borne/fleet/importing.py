@@ -15,6 +15,7 @@ from borne.fleet.lists.cells import CellError
 from borne.fleet.lists.sheet import Problem, Row, Sheet
 from borne.fleet.model import Asset
 from borne.fleet.registry import assets as table
+from borne.fleet.registry import pending
 from borne.fleet.registry.store import Registry, Stamp
 
 Progress = Callable[[int], None]
@@ -69,6 +70,9 @@ def import_list(
         if not plan.refused:
             table.add(db, plan.created, stamp or Stamp())
             table.change(db, plan.changed, stamp or Stamp())
+            for old, new in plan.changed:
+                if old.settings != new.settings:
+                    pending.overtaken(db, new.asset, new.settings, stamp or Stamp())
     return plan
 
 

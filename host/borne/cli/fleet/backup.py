@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +13,6 @@ from borne.errors import VaultError
 from borne.fleet import backup as library
 from borne.fleet.registry import open_registry
 from borne.fleet.vault import Vault, home, open_vault
-from borne.fleet.vault.identities import PASSPHRASE_VARIABLE
 
 
 def backup(
@@ -49,6 +47,6 @@ def _opened(path: Path | None, identity: Path | None) -> Vault:
     try:
         opened.unlock(identity, None)
     except VaultError:
-        if identity or PASSPHRASE_VARIABLE in os.environ:
+        if identity:
             raise
     return opened

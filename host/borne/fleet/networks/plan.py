@@ -83,7 +83,7 @@ def register(
             yield _do([step], "", step.what, WOULD_CREATE if dry_run else CREATED, dry_run)
         present = backend.present()
     except NetworkError as error:
-        yield Row("", "", FAILED, str(error))
+        yield Row("", "", FAILED, _and_then(error))
         yield from (Row(node.asset.asset, _identity(backend, node), NOT_TRIED) for node in nodes)
         return
     stopped = False
@@ -128,12 +128,16 @@ def _one(
     except Refused as error:
         return Row(asset, device, REFUSED, str(error)), False
     except NetworkError as error:
-        hint = ": renew the token and run it again" if isinstance(error, Denied) else ""
-        return Row(asset, device, FAILED, f"{error}{hint}"), True
+        return Row(asset, device, FAILED, _and_then(error)), True
     except NotYet:
         return Row(asset, device, NO_NODE), False
     except BorneError as error:
         return Row(asset, device, REFUSED, str(error).removeprefix(f"{asset}: ")), False
+
+
+def _and_then(error: NetworkError) -> str:
+    """Why the run stops, and what to do."""
+    return f"{error}: renew the token and run it again" if isinstance(error, Denied) else str(error)
 
 
 def _do(steps: Sequence[Step], asset: str, device: str, done: str, dry_run: bool) -> Row:

@@ -163,9 +163,7 @@ def change(db: sql.Connection, pairs: Iterable[tuple[Asset, Asset]], stamp: Stam
         rows.append(
             _row(new) | {"b_asset": old.asset, "more": int(tells_node(old, new)), "changed_at": stamp.at}
         )
-        what = ", ".join(
-            one.name for one in fields(Asset) if getattr(old, one.name) != getattr(new, one.name)
-        )
+        what = ", ".join(_changes(old, new))
         noted.append(
             {"asset_id": ids[old.asset], "at": stamp.at, "event": "changed", "detail": what, "who": stamp.who}
         )
@@ -175,6 +173,17 @@ def change(db: sql.Connection, pairs: Iterable[tuple[Asset, Asset]], stamp: Stam
         values: dict[str, Any] = {name: sql.bindparam(name) for name in own}
         db.execute(update.values(**values, revision=assets.c.revision + sql.bindparam("more")), rows)
         db.execute(history.insert(), noted)
+
+
+def _changes(old: Asset, new: Asset) -> Iterator[str]:
+    """The fields that differ; of settings what they are now."""
+    for name in _NAMES:
+        if name == "settings":
+            both = {**old.settings, **new.settings}
+            differ = (one for one in both if old.settings.get(one) != new.settings.get(one))
+            yield from (f"{one} {new.settings.get(one, 'unset')}" for one in differ)
+        elif getattr(old, name) != getattr(new, name):
+            yield name
 
 
 def _row(one: Asset) -> dict[str, Any]:

@@ -317,6 +317,13 @@ def failed_self_test(db: sql.Connection, at: Standing) -> bool:
     return db.execute(query).scalar() not in (None, PASSED)
 
 
+def had(db: sql.Connection, at: Standing, digest: str) -> bool:
+    """Whether the node had the settings whose SHA-256 begins with `digest` (8 hexadecimal digits or more)."""
+    told = history.c.detail.startswith(f"settings {digest[:8]}", autoescape=True)
+    query = sql.select(sql.literal(1)).where(history.c.node_id == at.id, told).limit(1)
+    return db.execute(query).first() is not None
+
+
 def joined(db: sql.Connection, at: Standing, stamp: Stamp) -> None:
     db.execute(
         nodes.update()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sql
 
 from borne.fleet.registry.store import Stamp
-from borne.fleet.registry.tables import pending
+from borne.fleet.registry.tables import assets, nodes, pending
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,21 @@ def done(db: sql.Connection, one: int, stamp: Stamp) -> None:
 def drop(db: sql.Connection, node_id: int, stamp: Stamp) -> None:
     """What waits is of no use any more: the node was provisioned anew, or retired."""
     db.execute(pending.update().where(pending.c.node_id == node_id, *_OPEN).values(refused_at=stamp.at))
+
+
+def overtaken(db: sql.Connection, asset: str, settings: Mapping[str, Any], stamp: Stamp) -> None:
+    """What waits for the node of an asset and is no longer what the list says goes to nobody any more."""
+    of = (
+        sql.select(nodes.c.id)
+        .join(assets, assets.c.id == nodes.c.asset_id)
+        .where(assets.c.asset == asset, nodes.c.retired_at.is_(None))
+    )
+    node_id = db.execute(of).scalar()
+    if node_id is None:
+        return
+    for one in waiting(db, node_id):
+        if settings.get(one.setting) != one.value:
+            db.execute(pending.update().where(pending.c.id == one.id).values(refused_at=stamp.at))
 
 
 def of_node(db: sql.Connection, node_id: int) -> Iterator[dict[str, Any]]:
