@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from borne.decoding import encode
 from borne.errors import DeviceError, UserError
-from borne.privacy.attacks import chances, departures, suite
+from borne.privacy.attacks import chances, cuts, departures, suite
 from borne.privacy.attacks.laboratory import Laboratory, Patch
+from borne_node.report import schema
 
 FAULTS = [(attack, fault) for attack in suite.ATTACKS for fault in attack.faults]
 
@@ -41,6 +43,16 @@ def test_a_quiet_street_is_to_be_told_by_the_day(lab: Laboratory) -> None:
 
 def test_the_profile_live_singles_out(lab: Laboratory) -> None:
     assert departures.departure(lab, 14, "live").value > 30
+
+
+def test_a_window_is_the_same_again_only_within_one_turn_of_the_index() -> None:
+    def frame(window: int, occupied: int) -> str:
+        return encode(schema.ZONE, window % 4096, (occupied, 8)).hex()
+
+    turns = [frame(window, window // 4096) for window in range(0, 3 * 4096, 64)]
+    assert sum(cuts.conflicts(turns)) == 0
+    assert sum(cuts.conflicts([*turns, frame(3 * 4096 - 64, 7)])) == 1
+    assert sum(cuts.conflicts([frame(5, 1), frame(4, 2), frame(5, 1), frame(4, 3)])) == 1
 
 
 def test_every_attack_has_a_fault() -> None:
