@@ -2,6 +2,7 @@
 
 from borne_node import health, settings
 from borne_node.errors import SettingsError
+from borne_node.past import Past
 from borne_node.report import codec, schema
 
 
@@ -35,13 +36,11 @@ def _send_settings(node, outbox):
 
 
 def _resend(node, outbox, port, first, count):
-    # What was released may be repeated: the same values, nothing new. What the gate no longer keeps is gone.
-    window_s, _, room = schema.row(port)[1:4]
-    last = first + count
-    kept = node.open_gate().history(port, last) if window_s and room else ()
-    for back, values in enumerate(kept[:count]):
-        if values is not None:
-            node.keep(outbox, port, codec.encode(port, last - 1 - back, values))
+    # What was released may be repeated: the same values, nothing new. What is no longer kept is gone.
+    bits = schema.row(port)[2]
+    for window, values in Past(node.memory.read("past")).kept(port):
+        if (window - first) % (1 << bits) < count:
+            node.keep(outbox, port, codec.encode(port, window, values))
 
 
 def _reboot(node, outbox):

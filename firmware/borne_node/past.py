@@ -26,11 +26,19 @@ class Past:
     def history(self, port, window):
         """What was released on `port` for window-1, window-2, ...: a list of values, None where nothing."""
         found = []
-        for of_port, of_window, values in self._kept:
-            if of_port == port and 0 < window - of_window <= _SPAN:
+        for of_window, values in self.kept(port):
+            if 0 < window - of_window <= _SPAN:
                 found.extend([None] * (window - of_window - 1 - len(found)))
-                found.append(tuple(SUPPRESSED if one == _HIDDEN else one for one in values))
+                found.append(values)
         return found
+
+    def kept(self, port):
+        """(window, values) of what was released on `port`, newest first."""
+        return [
+            (window, tuple([SUPPRESSED if one == _HIDDEN else one for one in values]))
+            for of_port, window, values in self._kept
+            if of_port == port
+        ]
 
     def state(self):
         """Bytes, under 600."""

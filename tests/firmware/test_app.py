@@ -11,6 +11,7 @@ from silicon.pir import Pir
 
 from borne_node import settings
 from borne_node.chips.pulses import SIZE, restore
+from borne_node.privacy import policy
 from borne_node.privacy.gate import _STATE
 from borne_node.records import Records
 from borne_node.report import codec, schema
@@ -203,6 +204,76 @@ def test_a_downlink_that_is_no_command_changes_nothing():
     before = settings.canonical(stored())
     for port, payload in ((5, b""), (5, b"\xff\xff"), (5, b"\x01\x00\xff\xff"), (99, b"\x01")):
         node.broker.queue("fill-1", "borne/v1/fill-1/down/%d" % port, payload)
+    node.live(9 * HOUR)
+    assert settings.canonical(stored()) == before
+
+
+def test_what_was_released_is_sent_again_on_request_and_nothing_else():
+    node = Node("parking", bays=4)
+    first = {frame.window: frame.values for frame in values_of(node.live(3 * HOUR), schema.ZONE)}
+    newest = max(first)
+    for port, start, count in (
+        (schema.ZONE, newest - 3, 3),
+        (schema.LIVE, 0, 255),
+        (schema.SETTINGS, 0, 9),
+        (99, 0, 1),
+    ):
+        command = codec.encode(schema.COMMAND, None, (schema.RESEND, port, start, count))
+        node.broker.queue("parking-1", "borne/v1/parking-1/down/%d" % schema.COMMAND, command)
+    again = {}
+    for frame in values_of(node.live(HOUR), schema.ZONE):
+        if not frame.history:
+            again[frame.window] = frame.values
+    assert again == {window: first[window] for window in range(newest - 3, newest)}
+
+
+def test_a_downlink_that_asks_for_a_weaker_policy_is_refused():
+    node = Node("parking", bays=4)
+    node.live(HOUR)
+    before, table = settings.canonical(stored()), policy.digest()
+    # There is no setting 2 or later; what there is belongs to containers; and what weakens is no setting at all.
+    weaker = [bytes((schema.SET, n, 0, 1)) for n in range(256)]
+    assert not [name for name in schema.SETTABLE if name not in ("depth_mm", "offset_mm")]
+    for n in range(0, 256, 17):
+        node.broker.queue("parking-1", "borne/v1/parking-1/down/5", weaker[n])
+    node.broker.queue("parking-1", "borne/v1/parking-1/down/5", weaker[1])
+    node.live(2 * HOUR)
+    assert settings.canonical(stored()) == before
+    assert values_of(node.live(24 * HOUR), schema.HEALTH)[-1].values[6] == table[:4]
+
+
+def impossible(change):
+    """What a container says whose settings file somebody changed by hand."""
+    node = Node("fill", depth_mm=1200)
+    given = stored()
+    given.update(change)
+    with open(settings.FILE, "wb") as file:
+        file.write(settings.canonical(given))
+    return node.wake().ended
+
+
+def test_an_impossible_geometry_does_not_crash_the_node():
+    for change in (
+        {"depth_mm": 0},
+        {"depth_mm": -5},
+        {"depth_mm": 4900},
+        {"depth_mm": 4000, "offset_mm": 900},
+        {"offset_mm": -1},
+        {"container": "barrel"},
+        {"sensor": "mb7389"},
+        {"depth_mm": "1200"},
+    ):
+        ended = impossible(change)
+        assert ended[0] == "stay" and "provision this node" in ended[1], (change, ended)
+
+
+def test_an_impossible_geometry_by_downlink_is_refused():
+    node = Node("fill", depth_mm=1200)
+    node.wake()
+    before = settings.canonical(stored())
+    for setting, value in (("depth_mm", 0), ("depth_mm", 4900), ("depth_mm", 65535), ("offset_mm", 1001)):
+        command = codec.encode(schema.COMMAND, None, (schema.SET, schema.SETTABLE.index(setting), value))
+        node.broker.queue("fill-1", "borne/v1/fill-1/down/5", command)
     node.live(9 * HOUR)
     assert settings.canonical(stored()) == before
 

@@ -111,6 +111,26 @@ def test_a_list_whose_coordinates_are_all_swapped():
         assert not imported(scratch(), row).refused
 
 
+@pytest.mark.parametrize(
+    ("columns", "row", "said"),
+    [
+        ("depth_mm", "0", "depth_mm: must lie between 300 and 5000"),
+        (
+            "depth_mm;offset_mm",
+            "4400;200",
+            "depth_mm: with offset_mm makes more than the 4500 mm the sensor sees",
+        ),
+        ("depth_mm;container", "1200;barrel", "container: must be one of: column, bin, wheels, igloo"),
+        ("depth_mm;sensor", "1200;mb7389", "offset_mm: must be at least the 300 mm the sensor is blind for"),
+    ],
+)
+def test_an_impossible_container_is_refused_in_one_line(columns, row, said):
+    registry = scratch()
+    plan = imported(registry, f"asset;kind;{columns}\nA;fill;{row}\n")
+    assert [str(one) for one in plan.refused] == [f"row 2, {said}"]
+    assert everything(registry) == []
+
+
 def test_a_dry_run_writes_nothing():
     registry = scratch()
     plan = import_list(registry, sheet(LIST), dry_run=True)

@@ -9,8 +9,7 @@ import pytest
 
 from borne.decoding import encode
 from borne.errors import DeviceError, UserError
-from borne.privacy.attacks import chances, departures, suite
-from borne.privacy.attacks.cuts import conflicts
+from borne.privacy.attacks import chances, cuts, departures, suite
 from borne.privacy.attacks.laboratory import Laboratory, Patch
 from borne_node.report import schema
 
@@ -46,6 +45,16 @@ def test_the_profile_live_singles_out(lab: Laboratory) -> None:
     assert departures.departure(lab, 14, "live").value > 30
 
 
+def test_a_window_is_the_same_again_only_within_one_turn_of_the_index() -> None:
+    def frame(window: int, occupied: int) -> str:
+        return encode(schema.ZONE, window % 4096, (occupied, 8)).hex()
+
+    turns = [frame(window, window // 4096) for window in range(0, 3 * 4096, 64)]
+    assert sum(cuts.conflicts(turns)) == 0
+    assert sum(cuts.conflicts([*turns, frame(3 * 4096 - 64, 7)])) == 1
+    assert sum(cuts.conflicts([frame(5, 1), frame(4, 2), frame(5, 1), frame(4, 3)])) == 1
+
+
 def test_every_attack_has_a_fault() -> None:
     assert len(suite.ATTACKS) == 10
     assert all(attack.faults for attack in suite.ATTACKS)
@@ -71,14 +80,3 @@ def test_the_sweep_has_micropython_s_own_generator() -> None:
         state, out = state.step()
         bytes_.append(int(out[0]) & 0xFF)
     assert bytes_ == [100, 65, 187, 231, 221, 55]
-
-
-def test_a_window_whose_index_comes_round_again_is_another_window() -> None:
-    def frames(first: int, count: int, occupied: int) -> list[str]:
-        return [
-            encode(schema.ZONE, window % 4096, (occupied, 8)).hex() for window in range(first, first + count)
-        ]
-
-    seven_weeks = frames(4000, 3000, 5) + frames(7000, 3000, 4)
-    assert sum(conflicts(seven_weeks)) == 0
-    assert sum(conflicts(seven_weeks + frames(9990, 10, 3))) == 10

@@ -110,8 +110,8 @@ BYPASSES = {
     "a command that looks into the gate": (
         Patch(
             "commands.py",
-            "    last = first + count\n",
-            "    last = first + count + node.open_gate()._counts[0]\n",
+            "    bits = schema.row(port)[2]\n",
+            "    bits = schema.row(port)[2] + node.open_gate()._counts[0]\n",
         ),
         "reaches into _counts",
     ),

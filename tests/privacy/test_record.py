@@ -213,8 +213,11 @@ def test_paper_has_the_letters_of_names() -> None:
     ]
 
 
-def test_what_is_no_latin_letter_is_marked_as_left_out() -> None:
-    assert blocks._known("Αθήνα 1") == "????? 1"
+def test_a_name_that_no_pdf_can_show_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    fleet = Fleet(EVERY, {"controller": "Δήμος Αθηναίων"})
+    with pytest.raises(UserError, match="a PDF has no letter 'Δ' .*in Latin letters"):
+        files.write(fleet, tmp_path / "out", ["en"])
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_fleet_is_documented_from_its_list_and_from_what_its_nodes_were_told(tmp_path: Path) -> None:

@@ -42,6 +42,8 @@ class VEML7700:
     The constructor identifies the chip and shuts it down. Raises SensorFault "no answer" or "wrong chip".
     """
 
+    name = NAME
+
     def __init__(self, i2c, clock):
         self._registers = Registers(i2c, _ADDRESS, NAME)
         self._clock = clock

@@ -23,7 +23,7 @@ class Sampler:
 
     def below(self, limit):
         """Uniform on 0..limit-1, by rejection: a remainder would favour the small values."""
-        while True:
+        while limit > 0:  # a spoilt policy asks for less: no value then, rather than no end
             value, span = 0, 1
             while span < limit:
                 value = value << 1 | next(self._bits)

@@ -1,4 +1,4 @@
-"""When a container was emptied: its level fell, and stays where it fell to.
+"""When a container was emptied: its level fell, and stays where it fell to. And whether its ranger still measures.
 
 Of the last four readings both of the newer pair lie at least 20 points below both of the older pair. So one echo that
 went astray, high or low, changes nothing; nor does a heap that settles. A container less than that full is emptied
@@ -15,11 +15,13 @@ from borne_node.sealed import save, unseal
 # Twice what a slanted heap moves the level by from one reading to the next (bench/fill_accuracy.py).
 _FALL = const(20)
 _NONE = const(255)
+# To the millimetre, by day and by night: 1 K makes 2 mm a metre, and no ping is quite like the last.
+_STUCK_S = const(3 * 86400)
 _RECORD = "emptied"
 # Mark of container and geometry; levels, oldest first; when the newest of them was read; when it was emptied, 0: not
-# known.
-_STATE = "<IBBBII"
-SIZE = const(15)
+# known; the last distance, and since when it is the same.
+_STATE = "<IBBBIIHI"
+SIZE = const(21)
 
 
 class Emptied:
@@ -32,9 +34,11 @@ class Emptied:
         names = ("name", "slot", "container", "depth_mm", "offset_mm")
         mark = " ".join([str(settings.get(name)) for name in names])
         self._mark, self._store = binascii.crc32(mark.encode()) & 0xFFFFFFFF, store
-        self._levels, self._read_at, self._at = [_NONE] * 3, 0, 0
+        self._levels, self._read_at, self._at, self._surface, self._since = [_NONE] * 3, 0, 0, 0, 0
         if state and len(state) == SIZE and struct.unpack("<I", state[:4])[0] == self._mark:
-            _, *self._levels, self._read_at, self._at = struct.unpack(_STATE, state)
+            _, *self._levels, self._read_at, self._at, self._surface, self._since = struct.unpack(
+                _STATE, state
+            )
             return
         body = unseal(store.read(_RECORD)) if store else None
         if body and len(body) == 8 and struct.unpack("<I", body[:4])[0] == self._mark:
@@ -43,6 +47,15 @@ class Emptied:
     @property
     def at(self):
         return self._at or None
+
+    def stuck(self, surface, now):
+        """Whether the ranger has found the same millimetre for three days. A clock that was set begins anew."""
+        if surface != self._surface or not 0 <= now - self._since <= 2 * _STUCK_S:
+            self._surface, self._since = surface, now
+        elif now - self._since >= _STUCK_S:
+            self._since = now - _STUCK_S
+            return True
+        return False
 
     def see(self, level, now):
         """Take the level of a reading, whole percent."""
@@ -58,4 +71,5 @@ class Emptied:
         self._levels, self._read_at = [second, third, level], now
 
     def state(self):
-        return struct.pack(_STATE, self._mark, *(self._levels + [self._read_at, self._at]))
+        rest = [self._read_at, self._at, self._surface, self._since & 0xFFFFFFFF]
+        return struct.pack(_STATE, self._mark, *(self._levels + rest))

@@ -25,9 +25,10 @@ class Fill:
     """`open_ranger()` gives the identified ranger or raises SensorFault; `reach` is how far it sees, in mm.
 
     Settings `depth_mm` (empty to full), `offset_mm` (full to sensor) and `container` (its shape) are the geometry.
-    `thermometer` is a callable that gives whole degrees Celsius, or None; `safety` a safety.Safety or None; `emptied`
-    an emptied.Emptied or None. `faults` after each reading: those of the ranger and of the accelerometer, or None.
-    Raises SettingsError when the floor of the empty container lies out of the sensor's reach.
+    `thermometer` is a callable that gives whole degrees Celsius, or None; `safety` a safety.Safety and `emptied`
+    an emptied.Emptied, or None. `faults` after each reading: those of the ranger and of
+    the accelerometer, or None. Raises SettingsError when the floor of the empty container lies out of the sensor's
+    reach.
     """
 
     def __init__(self, open_ranger, settings, reach, thermometer=None, safety=None, emptied=None):
@@ -53,7 +54,7 @@ class Fill:
         tilt = self._tilt()
         fire = self._safety.fire(celsius, now) if self._safety else None
         try:
-            level = self._level(celsius)
+            level = self._level(celsius, now)
             if self._emptied and not tilt:  # one that lies shows its ranger anything
                 self._emptied.see(level, now)
         except SensorFault as fault:
@@ -72,11 +73,13 @@ class Fill:
         parts = [part.state() for part in (self._emptied, self._safety) if part]
         return b"".join(parts)
 
-    def _level(self, celsius):
+    def _level(self, celsius, now):
         ranger = self._open_ranger()
         empty = self._offset + self._depth
         # A heap above the rim is full, a dent in the floor is empty: geometry.volume holds both to the scale.
         surface = echo.distance(ranger, empty + _MARGIN_MM + (empty >> _MARGIN_SHIFT), self._offset)
+        if self._emptied and self._emptied.stuck(surface, now):
+            raise SensorFault(ranger.name, "stuck")
         height = empty - echo.in_air(surface, ranger.celsius, celsius)
         return geometry.volume(self._shape, height, self._depth)
 
@@ -91,14 +94,8 @@ def build(settings, board, state=None):
     reach = sensors.row(chosen(settings))[5]
     accelerometer = None if chosen(settings, "tilt") == "none" else opener(settings, board, "tilt")
     state = state or b""
+    emptied = Emptied(settings, state[:SIZE], board.nvs)
     safety = Safety(accelerometer, settings, state[SIZE:], board.nvs)
     if accelerometer and "pir" in board.names:
         safety.watch_by(board.presence_pin(), board.woken_by_pin)
-    return Fill(
-        opener(settings, board),
-        settings,
-        reach,
-        board.temperature,
-        safety,
-        Emptied(settings, state[:SIZE], board.nvs),
-    )
+    return Fill(opener(settings, board), settings, reach, board.temperature, safety, emptied)

@@ -7,6 +7,8 @@ from borne_node.chips.pulses import SIZE, Pulses, restore
 from borne_node.compat import const
 from borne_node.errors import SensorFault
 from borne_node.sense import chosen, opener
+from borne_node.sense.unchanged import SIZE as SAME_SIZE
+from borne_node.sense.unchanged import Unchanged
 
 # lux: whole, or None when the light sensor failed; triggers: presence triggers since the last reading. Of the lamp,
 # each None without a meter or when it failed: state (lamp.py), dimming in percent, Wh since the last reading.
@@ -17,8 +19,12 @@ _STUCK_S = const(3600)
 # Longer than any pause between two readings (the night's window has 8 hours): the clock was set meanwhile.
 _JUMP_S = const(86400)
 
-_VERSION = const(2)
-# Behind the state of chips/pulses.py: version; since when the pin is high, in unix seconds, 0 for not.
+# Not one whole lux more or less by day and by night: the sky does not do that, also not where a lamp burns.
+_SAME_S = const(2 * 86400)
+
+_VERSION = const(3)
+# Behind the state of chips/pulses.py: version; since when the pin is high, in unix seconds, 0 for not. Then that of
+# unchanged.py, then the lamp's.
 _STATE = "<BI"
 _STATE_SIZE = const(10)
 
@@ -47,7 +53,8 @@ class Light:
     ):
         self._open_lux = open_lux
         self._pin = self.wake_pin = pin
-        last, unread, self._high_since = _parse(state)
+        last, unread, self._high_since, same, kept = _parse(state)
+        self._same = Unchanged(_SAME_S, same)
         # Who wakes the sensor lets it count on when all else of it is gone.
         self.pulses = self._pulses = Pulses(pin, clock, settings["refractory_s"], last, unread)
         self._pulses.follow = follow
@@ -55,7 +62,7 @@ class Light:
         self.poll = self._pulses.poll
         self.faults = (None, None, None)
         self._open_radar = open_radar
-        self._lamp = make_lamp(state[_STATE_SIZE:] if state else None) if make_lamp else None
+        self._lamp = make_lamp(kept) if make_lamp else None
         if woken_by_pin:
             self._pulses.trigger()
         self._pulses.attach()
@@ -63,7 +70,7 @@ class Light:
     def read(self, now):
         """A LightReading, within 4 s. Raises SensorFault when the presence sensor is stuck or silent."""
         self.faults = (None, None, None)
-        lux = self._lux()
+        lux = self._lux(now)
         lamp = self._read_lamp(now, lux)
         self._check_pin(now)
         self._check_radar()
@@ -71,7 +78,7 @@ class Light:
 
     def state(self):
         """That of the pulses first: who lets them count on puts theirs in its place."""
-        kept = self._pulses.state() + struct.pack(_STATE, _VERSION, self._high_since)
+        kept = self._pulses.state() + struct.pack(_STATE, _VERSION, self._high_since) + self._same.state()
         return kept + self._lamp.state() if self._lamp else kept
 
     def _read_lamp(self, now, lux):
@@ -91,9 +98,13 @@ class Light:
                 self.faults = (self.faults[0], fault, self.faults[2])
                 raise
 
-    def _lux(self):
+    def _lux(self, now):
         try:
-            return int(self._open_lux().read() + 0.5)
+            chip = self._open_lux()
+            lux = int(chip.read() + 0.5)
+            if self._same.stuck(lux, now):
+                raise SensorFault(chip.name, "stuck")
+            return lux
         except SensorFault as fault:
             self.faults = (fault, None, None)
 
@@ -114,9 +125,11 @@ class Light:
 
 
 def _parse(state):
-    if not state or len(state) < _STATE_SIZE or state[SIZE] != _VERSION:
-        return None, 0, 0
-    return restore(state[:SIZE]) + struct.unpack(_STATE, state[SIZE:_STATE_SIZE])[1:]
+    if not state or len(state) < _STATE_SIZE + SAME_SIZE or state[SIZE] != _VERSION:
+        return None, 0, 0, None, None
+    rest = state[_STATE_SIZE:]
+    found = restore(state[:SIZE]) + struct.unpack(_STATE, state[SIZE:_STATE_SIZE])[1:]
+    return found + (rest[:SAME_SIZE], rest[SAME_SIZE:])
 
 
 def build(settings, board, state=None):

@@ -34,7 +34,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "outbox": ("compat", "errors"),
     "post": ("link", "errors"),
     "app": _ANYTHING,
-    "commands": ("health", "settings", "errors", "report"),
+    "commands": ("health", "settings", "errors", "past", "report"),
     "health": ("power", "privacy.policy", "report", "__version__"),
     "hardware": (
         "clock",

@@ -65,19 +65,15 @@ def power(lab: Laboratory, points: int) -> Finding:
 
 
 def conflicts(frames: list[str]) -> Iterator[int]:
-    """1 for every time that a frame says other values of a window than an earlier frame, by itself or as history.
-
-    The index of a window wraps after weeks: each is taken as near to the newest as it can be.
-    """
+    """1 for every time that a frame says other values of a window than an earlier frame, by itself or as history."""
     said: dict[int, tuple[Value, ...]] = {}
-    newest = None
+    window = 0
     for frame in frames:
         report = decode(bytes.fromhex(frame), schema.ZONE)
         assert report.window is not None
-        newest = report.window if newest is None else newest
-        half = 1 << (report.layout.window_bits - 1)
-        window = newest + (report.window - newest + half) % (2 * half) - half
-        newest = max(newest, window)
+        # The index comes round after 42 days, and ten thousand cuts take longer; no frame waits for half of that.
+        turn = 1 << report.layout.window_bits
+        window += (report.window - window + turn // 2) % turn - turn // 2
         yield _again(said, window, report.values)
         for back, values in enumerate(report.history, 1):
             if any(value is not None for value in values):

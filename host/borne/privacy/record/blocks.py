@@ -11,6 +11,8 @@ from unicodedata import normalize
 import segno
 from fpdf import FPDF
 
+from borne.errors import UserError
+
 _SIZES = {1: 17, 2: 12, 3: 10.5}
 _LINE = 1.35
 _MM_A_POINT = 0.3528
@@ -109,7 +111,7 @@ def pdf(blocks: Sequence[Block], title: str, paper: str = "A4") -> bytes:
     """The same on paper, "A4" or "A5".
 
     The fonts that every PDF reader has know the letters of Windows-1252, so all of French; other Latin letters lose
-    their marks, and what is no Latin letter becomes a question mark.
+    their marks. Raises UserError for what is no Latin letter.
     """
     page = FPDF(format=_PAPERS_MM[paper])
     page.core_fonts_encoding = _LETTERS
@@ -202,4 +204,9 @@ def _has(letter: str) -> bool:
 
 def _plain(letter: str) -> str:
     found = "".join(one for one in normalize("NFKD", letter).translate(_UNMARKED) if _has(one))
-    return found or "?"
+    if not found:
+        raise UserError(
+            f"record: a PDF has no letter {letter!r} ({letter.encode('unicode_escape').decode()}): "
+            "write names and addresses in Latin letters"
+        )
+    return found
