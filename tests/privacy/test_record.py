@@ -260,3 +260,25 @@ def test_a_notice_says_what_the_sensors_of_this_fleet_measure() -> None:
     for kind, setting in (("parking", "sensor"), ("light", "presence"), ("fill", "sensor")):
         for name in sensors.choices(kind, setting):
             assert all(words.Words(one).measured(kind, name) for one in words.LANGUAGES), name
+
+
+def test_the_dictionary_says_which_fields_this_fleet_fills() -> None:
+    def filled(*nodes: dict[str, Any]) -> set[str]:
+        grid = made(Fleet(nodes))["dictionary"].grids["dictionary"]
+        column = grid.head.index("collected here")
+        return {f"{row[0]} {row[2]}" for row in grid.rows if row[column] == "yes"}
+
+    bare, metered = node("light"), node("light", lamp="pzem004t", lamp_w=60)
+    assert {"20 presence", "20 lux_class"} <= filled(bare)
+    assert not {"20 lamp", "20 dimming", "20 energy"} & filled(bare)
+    assert {"20 lamp", "20 dimming", "20 energy"} <= filled(bare, metered)
+    follows = node("light", lamp="pzem004t", lamp_w=60, dimmer="pwm")
+    assert {"20 lamp", "20 dimming", "20 energy"} & filled(follows) == {"20 lamp"}
+
+    bays = node("parking", bays=3, profile="day", withheld_bays=[2])
+    assert {one for one in filled(bays) if one.startswith("13 share")} == {"13 share_1", "13 share_3"}
+    assert "94 tilt" not in filled(node("fill", depth_mm=1200))
+    assert {"94 tilt", "94 fire", "1 battery"} <= filled(node("fill", depth_mm=1200, tilt="lis3dh"))
+    assert "| tilt | whether the container leans or lies | no |" in text(
+        made(Fleet((node("fill", depth_mm=1200),)))["anonymity"]
+    )

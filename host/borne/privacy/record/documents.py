@@ -12,6 +12,7 @@ from borne.decoding.dictionary import code_words
 from borne.decoding.table import Field, layouts
 from borne.errors import UserError
 from borne.privacy.record.blocks import Banner, Block, Code, Grid, Heading, Items, Pair, Paragraph
+from borne.privacy.record.collected import is_collected
 from borne.privacy.record.words import Words, facts
 from borne_node.privacy import policy
 from borne_node.report import schema
@@ -60,6 +61,10 @@ class Fleet:
         """The policy's rows in use, in the table's order."""
         used = {(node["kind"], node["profile"]) for node in self.nodes}
         return [row for row in _rows if (row.kind, row.profile) in used]
+
+    def of(self, row: Any) -> list[Mapping[str, Any]]:
+        """The nodes that run a row of the policy."""
+        return [node for node in self.nodes if (node["kind"], node["profile"]) == (row.kind, row.profile)]
 
     @property
     def missing(self) -> list[str]:
@@ -202,11 +207,12 @@ def _anonymity(fleet: Fleet, say: Words) -> Iterator[Block]:
         fields = layouts()[row.port].fields
         rows = {one.row: one for one in reversed(fields)}
         yield Grid(
-            (say("field"), say("meaning"), say("class"), say("mechanism")),
+            (say("field"), say("meaning"), say("collected"), say("class"), say("mechanism")),
             tuple(
                 (
                     one.row,
                     say.field(one.text),
+                    _collected(fleet, say, row.port, [each for each in fields if each.row == one.row]),
                     say.field(one.privacy),
                     say.field(one.mechanism) if one.mechanism else "",
                 )
@@ -255,7 +261,7 @@ def _dictionary_grid(fleet: Fleet, say: Words) -> Grid:
     ports = {row.port for row in fleet.rows} | {schema.HEALTH, schema.FAULT, schema.SETTINGS, schema.COMMAND}
     if schema.FILL in ports:
         ports.add(schema.ALARM)
-    head = ("port", "bits", "field", "meaning", "unit", "codes", "class", "mechanism", "epsilon")
+    head = ("port", "bits", "field", "meaning", "collected", "unit", "codes", "class", "mechanism", "epsilon")
     rows: list[tuple[str, ...]] = []
     for port in sorted(ports):
         layout = layouts()[port]
@@ -268,6 +274,7 @@ def _dictionary_grid(fleet: Fleet, say: Words) -> Grid:
                     bits,
                     "window",
                     say.field("index of the time window"),
+                    say("yes"),
                     "",
                     codes,
                     say.field("thing"),
@@ -276,22 +283,30 @@ def _dictionary_grid(fleet: Fleet, say: Words) -> Grid:
                 )
             )
         every: Sequence[Field] = (*layout.fields, *(one for more in layout.variants.values() for one in more))
-        rows.extend(_described(port, one, say) for one in every)
+        rows.extend(_described(fleet, port, one, say) for one in every)
     return Grid(tuple(say(name) for name in head), tuple(rows))
 
 
-def _described(port: int, one: Field, say: Words) -> tuple[str, ...]:
+def _described(fleet: Fleet, port: int, one: Field, say: Words) -> tuple[str, ...]:
     return (
         str(port),
         f"{one.position}-{one.position + one.width - 1}",
         one.name,
         say.field(one.text),
+        _collected(fleet, say, port, [one]),
         one.unit or "",
         code_words(one),
         say.field(one.privacy),
         say.field(one.mechanism) if one.mechanism else "",
         _fraction(one.epsilon) if one.epsilon else "",
     )
+
+
+def _collected(fleet: Fleet, say: Words, port: int, fields: Sequence[Field]) -> str:
+    """Whether nodes of this fleet fill any of the fields; those about the node itself all do."""
+    senders = [node for row in fleet.rows if row.port == port for node in fleet.of(row)]
+    fills = not senders or any(is_collected(senders, port, one) for one in fields)
+    return say("yes" if fills else "no")
 
 
 def _notice(fleet: Fleet, say: Words, row: Any) -> Iterator[Block]:
@@ -316,6 +331,5 @@ def _notice(fleet: Fleet, say: Words, row: Any) -> Iterator[Block]:
 
 def _measured_by(fleet: Fleet, say: Words, row: Any) -> str:
     """What the sensors that this fleet has for a profile measure."""
-    of_profile = [node for node in fleet.nodes if (node["kind"], node["profile"]) == (row.kind, row.profile)]
-    used = {str(node["presence" if row.kind == "light" else "sensor"]) for node in of_profile}
+    used = {str(node["presence" if row.kind == "light" else "sensor"]) for node in fleet.of(row)}
     return f" {say('or')} ".join(dict.fromkeys(say.measured(row.kind, one) for one in sorted(used)))
