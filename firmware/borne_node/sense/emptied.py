@@ -11,6 +11,7 @@ import struct
 from borne_node import RELEASED
 from borne_node.compat import const
 from borne_node.sealed import save, unseal
+from borne_node.sense.unchanged import Unchanged
 
 # Twice what a slanted heap moves the level by from one reading to the next (bench/fill_accuracy.py).
 _FALL = const(20)
@@ -19,8 +20,9 @@ _NONE = const(255)
 _STUCK_S = const(3 * 86400)
 _RECORD = "emptied"
 # Mark of container and geometry; levels, oldest first; when the newest of them was read; when it was emptied, 0: not
-# known; the last distance, and since when it is the same.
-_STATE = "<IBBBIIHI"
+# known. Then that of unchanged.py.
+_STATE = "<IBBBII"
+_OWN_SIZE = const(15)
 SIZE = const(21)
 
 
@@ -34,11 +36,11 @@ class Emptied:
         names = ("name", "slot", "container", "depth_mm", "offset_mm")
         mark = " ".join([str(settings.get(name)) for name in names])
         self._mark, self._store = binascii.crc32(mark.encode()) & 0xFFFFFFFF, store
-        self._levels, self._read_at, self._at, self._surface, self._since = [_NONE] * 3, 0, 0, 0, 0
-        if state and len(state) == SIZE and struct.unpack("<I", state[:4])[0] == self._mark:
-            _, *self._levels, self._read_at, self._at, self._surface, self._since = struct.unpack(
-                _STATE, state
-            )
+        self._levels, self._read_at, self._at = [_NONE] * 3, 0, 0
+        ours = state and len(state) == SIZE and struct.unpack("<I", state[:4])[0] == self._mark
+        self._same = Unchanged(_STUCK_S, state[_OWN_SIZE:] if ours else None)
+        if ours:
+            _, *self._levels, self._read_at, self._at = struct.unpack(_STATE, state[:_OWN_SIZE])
             return
         body = unseal(store.read(_RECORD)) if store else None
         if body and len(body) == 8 and struct.unpack("<I", body[:4])[0] == self._mark:
@@ -49,13 +51,8 @@ class Emptied:
         return self._at or None
 
     def stuck(self, surface, now):
-        """Whether the ranger has found the same millimetre for three days. A clock that was set begins anew."""
-        if surface != self._surface or not 0 <= now - self._since <= 2 * _STUCK_S:
-            self._surface, self._since = surface, now
-        elif now - self._since >= _STUCK_S:
-            self._since = now - _STUCK_S
-            return True
-        return False
+        """Whether the ranger has found the same millimetre for three days."""
+        return self._same.stuck(surface, now)
 
     def see(self, level, now):
         """Take the level of a reading, whole percent."""
@@ -71,5 +68,5 @@ class Emptied:
         self._levels, self._read_at = [second, third, level], now
 
     def state(self):
-        rest = [self._read_at, self._at, self._surface, self._since & 0xFFFFFFFF]
-        return struct.pack(_STATE, self._mark, *(self._levels + rest))
+        own = struct.pack(_STATE, self._mark, *(self._levels + [self._read_at, self._at]))
+        return own + self._same.state()

@@ -25,10 +25,9 @@ class Fill:
     """`open_ranger()` gives the identified ranger or raises SensorFault; `reach` is how far it sees, in mm.
 
     Settings `depth_mm` (empty to full), `offset_mm` (full to sensor) and `container` (its shape) are the geometry.
-    `thermometer` is a callable that gives whole degrees Celsius, or None; `safety` a safety.Safety and `emptied`
-    an emptied.Emptied, or None. `faults` after each reading: those of the ranger and of
-    the accelerometer, or None. Raises SettingsError when the floor of the empty container lies out of the sensor's
-    reach.
+    `thermometer` is a callable that gives whole degrees Celsius, or None; `safety` a safety.Safety and `emptied` an
+    emptied.Emptied, or None. `faults` after each reading: those of the ranger and of the accelerometer, or None.
+    Raises SettingsError when the floor of the empty container lies out of the sensor's reach.
     """
 
     def __init__(self, open_ranger, settings, reach, thermometer=None, safety=None, emptied=None):
