@@ -12,7 +12,7 @@ from borne_node.privacy import policy
 from borne_node.privacy.drbg import Drbg
 from borne_node.privacy.gate import Gate
 from borne_node.privacy.ledger import Ledger
-from borne_node.report import schema
+from borne_node.report import codec, schema
 
 Parking = namedtuple("Parking", ("occupied", "confidence"))
 Light = namedtuple("Light", ("lux", "triggers", "lamp", "dimming", "energy"))
@@ -25,6 +25,9 @@ FAULT = SensorFault("QMC5883L", "no answer")
 
 def Fill(level, temperature, tilt, fire, emptied=None):
     return _Fill(level, temperature, tilt, fire, emptied)
+
+
+HOUR = 3600
 
 
 class Entropy:
@@ -109,3 +112,44 @@ class Street:
         self.past = Past()
         self.slept = False
         self.now += seconds
+
+
+def zone(*occupied, **more):
+    return Street("parking", "zone", cars(*occupied), bays=len(occupied), **more)
+
+
+def fill(level=50, temperature=12, tilt=None, fire=None, **more):
+    return Street("fill", "fill", lambda now: Fill(level, temperature, tilt, fire), **more)
+
+
+def light(triggers=40, lux=7, lamp=(None, None, None), **more):
+    # Each window's triggers, and energy, are read on the boundary, with the last reading of the hour.
+    def reading(now):
+        within = now % HOUR
+        state, dimming, energy = lamp
+        return Light(lux, 0 if within else triggers, state, dimming, energy and (0 if within else energy))
+
+    return Street("light", "light", reading, **more)
+
+
+def running(street, windows=2):
+    """Past the windows that were not seen whole or had no noise yet."""
+    street.until(MIDNIGHT + windows * street.row.window_s + 240)
+    street.sent.clear()
+    return street
+
+
+def schedule(street):
+    # Bytes on air, not only values: encode as app.py does.
+    return [
+        (time, one.port, len(codec.encode(one.port, one.window, one.values, history_of(street, one))))
+        for time, one in street.sent
+    ]
+
+
+def history_of(street, one):
+    return street.past.history(one.port, one.window) if schema.row(one.port)[3] else None
+
+
+def silence(street):
+    street.gate._noise, street.gate._next_noise = [0] * 8, [0] * 8
