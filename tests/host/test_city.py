@@ -8,7 +8,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from borne.decoding.report import OVERFLOW, SUPPRESSED, Report, decode, encode
@@ -175,7 +175,6 @@ def test_a_window_that_is_not_over_is_not_dated_into_the_future() -> None:
     assert one["dateLastEmptying"]["value"]["@value"] == "2026-11-23T08:07:30Z"
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from([schema.ZONE, schema.BAY, schema.LIVE, schema.LIGHT, schema.FILL, schema.FAULT]),
     st.data(),

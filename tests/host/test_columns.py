@@ -105,13 +105,13 @@ payloads_of_any_kind = st.lists(
 
 
 @given(payloads_of_any_kind)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_bytes_in_a_mixed_table(pairs: list[tuple[int, bytes]]) -> None:
     check_mixed(decode_columns([payload for _, payload in pairs], [port for port, _ in pairs]), pairs)
 
 
 @given(st.sampled_from(sorted(layouts())), st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_bytes_of_one_port(port: int, data: st.DataObject) -> None:
     size = layouts()[port].size
     sizes = (

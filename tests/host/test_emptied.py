@@ -36,7 +36,7 @@ def dates(levels: list[tuple[int, int]]) -> list[int]:
     return told
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(st.integers(0, 2**31))
 def test_what_the_truck_took_is_dated_within_the_hour(seed: int) -> None:
     container = Container(seed, "bin", "")
@@ -50,7 +50,6 @@ def test_what_the_truck_took_is_dated_within_the_hour(seed: int) -> None:
         assert any(one - HOUR < at <= one for at in container.emptied(START, end)), one
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.integers(0, 100), min_size=4, max_size=60),
     st.lists(st.tuples(st.integers(0, 59), st.integers(0, 100)), max_size=6),

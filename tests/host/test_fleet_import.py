@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from borne.fleet import lists
@@ -220,7 +220,7 @@ def listed(draw):
 LISTS = st.lists(listed(), min_size=1, max_size=12, unique_by=lambda one: one.node_name)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(LISTS)
 def test_export_then_import_is_the_identity(some):
     registry = scratch()
@@ -264,7 +264,7 @@ HEADERS = st.lists(
 ).map(lambda some: ["asset", *(one for one in some if one != "asset")])
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(
     HEADERS,
     st.lists(st.lists(ANY_CELL, max_size=9), min_size=1, max_size=8),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pypdfium2
 import pytest
 import zxingcpp
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageFilter
 from typer import Typer
@@ -248,7 +248,6 @@ def test_a_code_says_what_the_standard_wants() -> None:
     assert tr005.text_of(by_wifi("BIN 7/é")) == "urn:ngsi-ld:Device:BIN%207%2F%C3%A9"
 
 
-@settings(deadline=None)
 @given(st.text(min_size=1, max_size=12), st.booleans())
 def test_any_asset_survives_the_alphabet(asset: str, checksum: bool) -> None:
     node = Node(Asset(asset, "light"), "n", "0123456789abcdef")
@@ -284,7 +283,6 @@ def test_nodes_without_what_a_label_needs() -> None:
         named("L7161O")
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**64 - 1), st.integers(0, 7), st.integers(0, 7), st.sampled_from(short.ALPHABET))
 def test_a_short_code_finds_every_slip(number: int, one: int, other: int, letter: str) -> None:
     code = short.code(Node(Asset("A", "light"), "n", f"{number:016x}")).replace("-", "")
@@ -423,7 +421,6 @@ def test_nodes_that_are_none(tmp_path: Path, text: str, reason: str) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**16), st.sampled_from(["zone", None]), st.floats(-90, 90))
 def test_nodes_come_back_as_they_went(number: int, profile: str | None, latitude: float) -> None:
     node = lamp(number, profile=profile, latitude=latitude, settings={"bays": 3})

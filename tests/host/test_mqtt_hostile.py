@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clock import FakeClock
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from net import FakeNet, Script
 
@@ -38,7 +38,6 @@ STREAMS = st.binary(max_size=200) | st.builds(
 )
 
 
-@settings(deadline=None)  # a shared core is no yardstick
 @given(STREAMS, st.booleans(), st.integers(1, 300))
 def test_any_bytes(data: bytes, hangs_up: bool, chunk: int) -> None:
     clock = FakeClock()
@@ -60,7 +59,6 @@ def test_any_bytes(data: bytes, hangs_up: bool, chunk: int) -> None:
     assert clock.slept_ms <= LONGEST_MS
 
 
-@settings(deadline=None)  # a shared core is no yardstick
 @given(st.lists(st.tuples(st.integers(1, 223), st.binary(max_size=51)), max_size=4), st.integers(1, 40))
 def test_well_formed_downlinks_come_through_whole(messages: list[tuple[int, bytes]], chunk: int) -> None:
     data = CONNACK

@@ -257,7 +257,7 @@ def test_no_secret_in_what_is_said_or_shown(
     assert TOKEN not in said
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     numbers=st.lists(st.integers(0, 30), min_size=1, max_size=4, unique=True),
     stop=st.integers(0, 25),

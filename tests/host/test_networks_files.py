@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from network_kit import key_of, lamp
 from things_stack_server import IDENTIFIER, MAC, PHY, PLANS
@@ -44,7 +44,6 @@ def checked(device: dict[str, Any]) -> dict[str, Any]:
     return device
 
 
-@settings(deadline=None)
 @given(name=names, street=names)
 def test_any_name_and_street_survive_the_things_stacks_csv(name: str, street: str) -> None:
     node = Node(Asset("A", "light", street=street), name, "70b3d57ed0000001")

@@ -92,7 +92,7 @@ def test_what_live_objects_is_not(server: LiveObjectsServer) -> None:
     assert actions(rows) == {"BIN": plan.REFUSED}
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     numbers=st.lists(st.integers(0, 30), min_size=1, max_size=4, unique=True),
     stop=st.integers(0, 9),

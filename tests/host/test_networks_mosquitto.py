@@ -170,7 +170,6 @@ def test_a_lock_that_cannot_be_taken(tmp_path: Path) -> None:
         register(tmp_path, [bin_(1)])
 
 
-@settings(deadline=None)
 @given(st.text(min_size=1, max_size=30), st.text(min_size=1, max_size=30))
 def test_a_hash_agrees_with_its_password_alone(password: str, other: str) -> None:
     stored = hashed(password)
@@ -335,7 +334,7 @@ def test_who_administers_it_has_to_be_let_in(tmp_path: Path) -> None:
     assert "does not let admin in" in failed.detail and waits.slept == []
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(numbers=st.lists(st.integers(0, 20), min_size=1, max_size=6, unique=True), stop=st.integers(0, 7))
 def test_files_broken_off_anywhere_and_run_again_are_whole(numbers: list[int], stop: int) -> None:
     nodes = [bin_(number) for number in numbers]
@@ -367,7 +366,7 @@ class BreakingPlugin(ModelPlugin):
         return found
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=4, unique=True), st.integers(0, 20), st.booleans())
 def test_the_plugin_broken_off_anywhere_and_run_again_is_whole(
     numbers: list[int], stop: int, after: bool

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from disk import FakeFolder, PowerCut
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from borne_node.outbox import Outbox
@@ -21,7 +21,6 @@ def payloads(outbox: Outbox) -> list[bytes]:
     return [payload for _, _, payload in outbox]
 
 
-@settings(deadline=None)  # a shared core is no yardstick
 @given(STEPS, st.integers(1, 6))
 def test_it_holds_what_the_model_holds(steps: list[tuple[str, object]], slots: int) -> None:
     folder = FakeFolder()
@@ -52,7 +51,6 @@ def test_it_holds_what_the_model_holds(steps: list[tuple[str, object]], slots: i
         assert (payloads(outbox), outbox.dropped, len(outbox)) == (waiting, dropped, len(waiting))
 
 
-@settings(deadline=None)  # a shared core is no yardstick
 @given(st.dictionaries(st.sampled_from(["00", "01", "02", "lost", "reserve", "zz"]), st.binary(max_size=100)))
 def test_any_files_are_survived(files: dict[str, bytes]) -> None:
     folder = FakeFolder()

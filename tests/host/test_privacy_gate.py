@@ -118,7 +118,6 @@ def says_something(released: Any) -> bool:
     return any(isinstance(value, int) for value in released.values)
 
 
-@settings(deadline=None)  # a shared core is no yardstick
 @given(KINDS, st.lists(st.integers(0, 255), min_size=1, max_size=9), st.lists(EVENTS, max_size=12))
 @example(("parking", "zone"), [0], [("sleep", 5), ("off", 0), ("set", -214), ("sleep", 2)])
 def test_whatever_happens(kind: tuple[str, str], data: list[int], events: list[tuple[str, int]]) -> None:
@@ -134,7 +133,7 @@ def test_whatever_happens(kind: tuple[str, str], data: list[int], events: list[t
             assert start not in street.broken, "said something of a window that was not seen whole"
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     KINDS,
     st.lists(st.integers(0, 255), min_size=1),

@@ -140,7 +140,7 @@ _STEPS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(_STEPS)
 def test_behaves_as_a_dictionary_over_any_history(steps: list[tuple[str, str, int | bytes | None]]) -> None:
     memory, part = blank(4 * PAGE)

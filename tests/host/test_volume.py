@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from littlefs import LittleFS
 
@@ -34,7 +34,6 @@ def blocks_of(data):
     return lambda block, offset, size: data[block * 4096 + offset :][:size]
 
 
-@settings(deadline=None)
 @given(FILES)
 def test_files_come_back_as_they_went_in(files):
     built = volume.build(files, SIZE)
@@ -45,7 +44,6 @@ def test_files_come_back_as_they_went_in(files):
     assert volume.build(dict(reversed(files.items())), SIZE) == built
 
 
-@settings(deadline=None)
 @given(FILES, st.randoms())
 def test_what_lies_in_other_blocks_does_not_matter(files, random):
     """An old filesystem may stand there, whose directories are valid and newer than ours."""

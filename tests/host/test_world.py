@@ -137,7 +137,6 @@ def test_a_dipole_on_its_axis_and_beside_it() -> None:
 
 
 @given(seeds, times, st.integers(min_value=0, max_value=7))
-@settings(deadline=None)
 def test_a_car_is_felt_and_only_where_it_stands(seed: int, t: int, bay: int) -> None:
     """Truth and field agree: an empty bay feels less than 4 microtesla of change, a taken one more than 9."""
     here = row(seed)
@@ -150,14 +149,13 @@ def test_a_car_is_felt_and_only_where_it_stands(seed: int, t: int, bay: int) -> 
 
 
 @given(seeds, times)
-@settings(deadline=None)
 def test_a_field_fits_a_range_of_two_gauss(seed: int, t: int) -> None:
     for bay in range(8):
         assert max(abs(axis) for axis in row(seed).field(bay, t)) < 200
 
 
 @given(seeds)
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_the_street_starts_with_empty_bays_and_the_earth_alone(seed: int) -> None:
     here = row(seed)
     assert here.occupied_count(world.START) == 0
@@ -165,7 +163,6 @@ def test_the_street_starts_with_empty_bays_and_the_earth_alone(seed: int) -> Non
 
 
 @given(seeds, times, st.integers(min_value=0, max_value=7))
-@settings(deadline=None)
 def test_stays_are_apart_and_agree_with_occupied(seed: int, t: int, bay: int) -> None:
     here = row(seed)
     stays = here.stays(bay, t, t + DAY)
@@ -179,7 +176,7 @@ def test_stays_are_apart_and_agree_with_occupied(seed: int, t: int, bay: int) ->
 
 
 @given(seeds, times)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_shares_add_up(seed: int, t: int) -> None:
     here = row(seed)
     seen = sum(here.occupied_count(t + second) for second in range(0, 900, 5)) / 180
@@ -221,7 +218,7 @@ def test_warmth_swings_by_twenty_kelvin() -> None:
 
 
 @given(seeds, times, st.integers(min_value=1, max_value=12))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_triggers_are_bound_by_passages(seed: int, t: int, hours: int) -> None:
     """At most two a passage: the gate's sensitivity rests on it. People of just before may linger into it."""
     here, end = post(seed), t + hours * HOUR
@@ -235,7 +232,7 @@ def test_triggers_are_bound_by_passages(seed: int, t: int, hours: int) -> None:
 
 
 @given(seeds, times)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_passages_add_up_over_midnight(seed: int, t: int) -> None:
     here = post(seed)
     assert here.passages(t, t + 3 * DAY) == sum(
@@ -244,7 +241,7 @@ def test_passages_add_up_over_midnight(seed: int, t: int) -> None:
 
 
 @given(seeds, times)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_lux_is_daylight_or_the_lamp(seed: int, t: int) -> None:
     here = post(seed)
     assert 0 < here.lux(t) < 130_000
@@ -258,7 +255,7 @@ def test_lux_is_daylight_or_the_lamp(seed: int, t: int) -> None:
 
 
 @given(seeds, times, st.integers(min_value=0, max_value=HOUR))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_triggers_of_two_spans_are_those_of_both(seed: int, t: int, middle: int) -> None:
     here, end = post(seed), t + HOUR
     assert here.triggers(t, t + middle) + here.triggers(t + middle, end) == here.triggers(t, end)
@@ -292,7 +289,7 @@ def test_two_posts_see_one_sky_and_other_people() -> None:
 
 
 @given(seeds, times)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_distance_tells_the_level(seed: int, t: int) -> None:
     here = bin_(seed)
     level = here.level(t)
@@ -303,7 +300,7 @@ def test_distance_tells_the_level(seed: int, t: int) -> None:
 
 
 @given(seeds, times)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_it_only_fills_but_for_the_truck(seed: int, t: int) -> None:
     here = bin_(seed)
     for start in range(t, t + DAY, HOUR):
