@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import serial
 from virtual_kit import Bench, flash_file, read_file
 
 from borne.virtual import SimClock, VirtualBoard
@@ -208,6 +209,22 @@ def test_an_erased_filesystem_is_made_and_a_damaged_one_is_not(tmp_path: Path) -
     with VirtualBoard(tmp_path / "damaged", clock=SimClock()) as board:
         board.power_on()
         assert board.wait_for(b"The filesystem appears to be corrupted")
+        with serial.Serial(board.port, timeout=5) as line:
+            line.write(b"\x03")
+            assert line.read_until(b">>> ").endswith(b">>> ")
+
+
+def test_nothing_interrupts_a_board_before_it_has_its_files(tmp_path: Path) -> None:
+    """ports/esp32/main.c runs _boot.py without interrupts: a host that knocks early finds a whole board."""
+    flash_file(tmp_path, vfs=b"")
+    with VirtualBoard(tmp_path, clock=SimClock()) as board, serial.Serial(board.port, timeout=5) as line:
+        board.power_on()
+        while b">>>" not in board.printed:
+            line.write(b"\x03")
+            board.wait_for(b">>>", 0.001)
+        assert board.wait_until_settled()
+    assert b"KeyboardInterrupt" not in board.printed.partition(b"Performing initial setup")[0]
+    assert b"# This file is executed on every boot" in read_file(tmp_path / "flash.bin", "boot.py")
 
 
 def test_empty_flash_prints_what_the_rom_prints(tmp_path: Path) -> None:

@@ -184,8 +184,9 @@ class VirtualBoard(Calls):
         if self.state == "invalid":
             self._print_invalid()
         if self._life is not None:
-            # While the chip boots nobody looks at its UART; here a Ctrl-C would kill a process that just starts.
-            self._life.write(data if self._greeted else data.replace(b"\x03", b""))
+            # Nothing interrupts a chip before boot.py (ports/esp32/main.c: _boot.py runs without). Here a Ctrl-C would
+            # kill a process that just starts, or leave it without its files.
+            self._life.write(data.replace(b"\x03", b"") if self._deaf else data)
             self._input_waits = True
             if self._held is not None and self._held_until_input:
                 self._held = (self._held[0], ops.OK, b"\xff")

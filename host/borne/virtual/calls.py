@@ -163,6 +163,10 @@ class Calls(Core):
         self._answer(sequence)
 
     def _on_phase(self, sequence: int, payload: bytes) -> None:
+        self._deaf = False
+        if payload[0] == ops.PHASE_CORRUPT:
+            self._answer(sequence)
+            return
         if payload[0] == ops.PHASE_MAIN:
             # Mounting (and formatting) may take long, but a board must come up for a host on a standing clock.
             self._granted_us += self.now_us - self._hello_us

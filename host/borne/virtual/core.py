@@ -131,6 +131,7 @@ class Core(Service):
         self._watchdog_due_us = None
         self._timers = 0
         self._greeted = self._mounting = False
+        self._deaf = True
         self._hello_us = self.now_us
 
     def _become(self, state: str) -> None:

@@ -72,6 +72,7 @@ def _mount(bdev):
     buf = bytearray(bdev.BLOCK)
     bdev.readblocks(0, buf)
     while any(b != 0xFF for b in buf):
+        _link.ask(_ops.PHASE, "<B", _ops.PHASE_CORRUPT)
         print(
             "The filesystem appears to be corrupted. If you had important data there, you\n"
             "may want to make a flash snapshot to try to recover it. Otherwise, perform\n"

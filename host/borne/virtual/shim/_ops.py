@@ -78,3 +78,4 @@ UNTIL_INPUT = 1
 # PHASE
 PHASE_MAIN = 0  # mounted, boot.py comes next
 PHASE_REPL = 1  # boot.py and main.py are done, the prompt comes next
+PHASE_CORRUPT = 2  # it complains of its filesystem until Ctrl-C
