@@ -31,6 +31,7 @@ ROM_BAUD = 115200
 # A USB bridge that lost its contact is back within two.
 _RETURN_SECONDS = 3
 _POLL_SECONDS = 0.05
+_HANG_UP_SECONDS = 0.1
 _TABLE_AT, _TABLE_SIZE = 0x8000, 0x1000
 _WRITING = re.compile(r"Writing at (0x[0-9a-f]+)")
 
@@ -156,6 +157,8 @@ class Session:
         """Leave the bootloader; the port is free when this is answered, for whoever talks to the board next."""
         cmds.reset_chip(self._esp, after)
         self._esp._port.close()
+        # Where no control lines lead to the board, all that its far end sees is that we hung up: it needs a moment.
+        time.sleep(_HANG_UP_SECONDS)
         return {}, b""
 
 

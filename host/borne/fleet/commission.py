@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import sqlalchemy as sql
 
@@ -35,6 +36,9 @@ from borne.fleet.vault.vault import PRINT_NONCE
 from borne.fleet.wanted import Wanted
 from borne_node import __version__ as FIRMWARE_VERSION
 from borne_node.privacy import policy
+
+# What a board takes from reset to its prompt, eight at once on a slow hub, and as long again.
+_BOOT_SECONDS: Final = 5.0
 
 # The firmware carries no annotations.
 _policy_digest: Callable[[], bytes] = policy.digest
@@ -134,7 +138,7 @@ class _Commission:
             seen = of_board.ask(board) if board else of_board.ask_rom(self._port)
             if board is None and self._was_flashed(seen.mac):
                 # It slept, and the bootloader's reset has woken it: it waits for a host before it sleeps again.
-                board = of_board.prompt(self._port, stack)
+                board = of_board.prompt(self._port, stack, wait=_BOOT_SECONDS)
                 seen = of_board.ask(board) if board else seen
             try:
                 standing, site = self._reserve(seen)

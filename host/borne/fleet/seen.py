@@ -30,10 +30,13 @@ class Seen:
     micropython: str | None = None
 
 
-def prompt(port: str, stack: ExitStack) -> Repl | None:
-    """The board's prompt, None where no MicroPython answers. Raises PortError."""
+def prompt(port: str, stack: ExitStack, wait: float = 0.0) -> Repl | None:
+    """The board's prompt, None where no MicroPython answers. Raises PortError.
+
+    `wait`: seconds to go on knocking at a board that is just booting.
+    """
     try:
-        return stack.enter_context(Repl(port))
+        return stack.enter_context(Repl(port, wait=wait))
     except (NoAnswer, ReplError):
         return None
 
