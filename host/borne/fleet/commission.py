@@ -154,7 +154,7 @@ class _Commission:
             flashed = seen.files != of_board.files_of(kind)
             if flashed or board is None:
                 stack.close()
-                self._flash(kind, seen.mac)
+                flashed = self._flash(kind, seen.mac)
                 board = stack.enter_context(Repl(self._port))
                 seen = of_board.ask(board)
             with provision.running_again(board):
@@ -204,12 +204,15 @@ class _Commission:
             )
         return boards.load(name)
 
-    def _flash(self, kind: Board, mac: str) -> None:
+    def _flash(self, kind: Board, mac: str) -> bool:
+        """Whether anything had to be written: a board that only kept silent may have had all of it."""
         self._tell("flash", 0.0)
         how = flasher.How(self._bench.image, baud=self._bench.baud)
-        flasher.flash(
+        done = flasher.flash(
             flasher.Job(self._port, kind), how, progress=lambda fraction: self._tell("flash", fraction)
         )
+        if not done.written and self._was_flashed(mac):
+            return False
         with self._bench.registry.writing() as db:
             nodes.flashed(
                 db,
@@ -221,6 +224,7 @@ class _Commission:
                 files=of_board.files_of(kind),
                 policy=_policy_digest().hex(),
             )
+        return True
 
     def _told(
         self,
