@@ -56,7 +56,7 @@ class Board:
         self.slept = self.reset_cause == machine.DEEPSLEEP_RESET
         self.woken_by_pin = machine.wake_reason() in _PIN_WAKES
         self.entropy = os.urandom
-        self.follow = None  # what is called when somebody comes: app.py sets it on a node with a dimmer
+        self.follow = None  # what is called when somebody comes: set by dimmer.py
         self._watchdog = None
         self._fed = "sensor_power" not in self.names
 

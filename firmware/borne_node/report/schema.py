@@ -77,6 +77,14 @@ class FrameError(ValueError):
 
 Layout = namedtuple("Layout", ("name", "window_s", "window_bits", "room", "fields"))
 
+# Fields (their form: below) that both versions of the fill report begin with.
+_FILL_1 = (
+    ("level", 5, 0, 5, 20, _SU, 1),
+    ("temperature", 7, -40, 1, 124, _OU, 1),
+    ("tilt", 2, 0, 1, 1, _U, 1),
+    ("fire", 2, 0, 1, 1, _U, 1),
+)
+
 # Field: name, width in bits, offset, step, last numeric code, reserved codes, count of such fields in a row.
 # value = offset + step * code for code 0 ... last; every other code that is not reserved is refused.
 #
@@ -156,32 +164,9 @@ TABLE = {
             ("energy", 10, 0, 2, 1020, _OU, 1),
         ),
     ),
-    FILL_1: (
-        "fill",
-        14400,
-        8,
-        12,
-        (
-            ("level", 5, 0, 5, 20, _SU, 1),
-            ("temperature", 7, -40, 1, 124, _OU, 1),
-            ("tilt", 2, 0, 1, 1, _U, 1),
-            ("fire", 2, 0, 1, 1, _U, 1),
-        ),
-    ),
-    FILL: (
-        "fill",
-        14400,
-        8,
-        12,
-        (
-            ("level", 5, 0, 5, 20, _SU, 1),
-            ("temperature", 7, -40, 1, 124, _OU, 1),
-            ("tilt", 2, 0, 1, 1, _U, 1),
-            ("fire", 2, 0, 1, 1, _U, 1),
-            # How many windows ago, so that one frame says it even where all before it were lost.
-            ("emptied", 8, 0, 1, 252, _OU, 1),
-        ),
-    ),
+    FILL_1: ("fill", 14400, 8, 12, _FILL_1),
+    # How many windows ago it was emptied, so that one frame says it even where all before it were lost.
+    FILL: ("fill", 14400, 8, 12, _FILL_1 + (("emptied", 8, 0, 1, 252, _OU, 1),)),
 }
 
 # Fields that follow the first one of a port, by its value.
