@@ -227,6 +227,27 @@ def test_nothing_interrupts_a_board_before_it_has_its_files(tmp_path: Path) -> N
     assert b"# This file is executed on every boot" in read_file(tmp_path / "flash.bin", "boot.py")
 
 
+def test_ctrl_c_at_any_moment_leaves_the_board_able_to_go_on(tmp_path: Path) -> None:
+    """It breaks a call to the hardware anywhere: between question and answer, or within the answer."""
+    main = """
+import os
+for n in range(300):
+    try:
+        print("*", n)
+        while True:
+            os.urandom(64)
+    except KeyboardInterrupt:
+        pass
+"""
+    flash_file(tmp_path, {"main.py": main})
+    with VirtualBoard(tmp_path) as board, serial.Serial(board.port, timeout=5) as line:
+        board.power_on()
+        for n in range(300):
+            assert board.wait_for(b"* %d\r\n" % n)
+            line.write(b"\x03")
+        assert board.wait_for(b">>> ")
+
+
 def test_empty_flash_prints_what_the_rom_prints(tmp_path: Path) -> None:
     with VirtualBoard(tmp_path, clock=SimClock()) as board:
         board.power_on()

@@ -67,7 +67,7 @@ class Calls(Core):
 
     def _answer(self, sequence: int, payload: bytes = b"", *, status: int = ops.OK) -> None:
         """Answer now, or when the clock has caught up with what the board has done since it last waited."""
-        gated = not self._at_prompt and not self._mounting
+        gated = not self._at_prompt and self._own_since_us is None
         if gated and self.now_us - self._granted_us > _SLICE_US:
             self._hold(sequence, payload, self.now_us, status)
         else:
@@ -121,8 +121,8 @@ class Calls(Core):
             self._release()
 
     def _on_hello(self, sequence: int, payload: bytes) -> None:
-        self._greeted = self._mounting = True
-        self._hello_us = self.now_us
+        self._greeted = True
+        self._own_since_us = self.now_us
         vfs = next((n for n, part in enumerate(self._table) if part.label in ("vfs", "ffat")), -1)
         head = struct.pack(
             "<BBBbqHIB",
@@ -163,17 +163,16 @@ class Calls(Core):
         self._answer(sequence)
 
     def _on_phase(self, sequence: int, payload: bytes) -> None:
-        self._deaf = False
-        if payload[0] == ops.PHASE_CORRUPT:
-            self._answer(sequence)
-            return
-        if payload[0] == ops.PHASE_MAIN:
+        phase = payload[0]
+        if self._own_since_us is not None:
             # Mounting (and formatting) may take long, but a board must come up for a host on a standing clock.
-            self._granted_us += self.now_us - self._hello_us
-            self._mounting = False
+            self._granted_us += self.now_us - self._own_since_us
+        self._own_since_us = self.now_us if phase in (ops.PHASE_SYSTEM, ops.PHASE_CORRUPT) else None
+        self._deaf = phase in (ops.PHASE_SYSTEM, ops.PHASE_REPL)
+        if phase != ops.PHASE_REPL:
             self._answer(sequence)
             return
-        self._at_prompt = True
+        self._at_prompt = self._banner_is_due = True
         self._drain()
         raw = self._console.hide_until_raw()
         self._send(sequence, ops.OK, b"")

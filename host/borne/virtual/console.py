@@ -68,6 +68,7 @@ class Console:
         self._tail = b""
         self._after_return = False
         self._hiding = b""
+        self._begun = b""
 
     def hide_until_raw(self) -> bool:
         """Start hiding, if the process began in raw mode: its own friendly prompt follows. Says whether it does."""
@@ -84,6 +85,7 @@ class Console:
             if at < 0:
                 return b""
             data, self._hide = self._hiding[at:], False
+        data = self._whole_banner(data)
         out = b""
         start = 0
         for found in _MODES.finditer(data):
@@ -93,6 +95,14 @@ class Console:
         out += self._translate(data[start:])
         self._watch_split_mark(data)
         return _BANNER.sub(self._banner.encode(), out)
+
+    def _whole_banner(self, data: bytes) -> bytes:
+        """MicroPython writes its banner in pieces: keep what has come of it until its line ends."""
+        data, self._begun = self._begun + data, b""
+        at = data.rfind(b"\n") + 1
+        if not self.raw and data.startswith(b"MicroPython ", at):
+            data, self._begun = data[:at], data[at:]
+        return data
 
     def _translate(self, data: bytes) -> bytes:
         if not data or self.raw:

@@ -33,6 +33,11 @@ class Core(Service):
     _held: tuple[int, int, bytes] | None
     _held_until_input: bool
     _watchdog_due_us: int | None
+    # Its own code runs, not a program of its user: no clock holds it back.
+    _own_since_us: int | None
+    # Nothing interrupts it: on a chip Ctrl-C would wait in the input.
+    _deaf: bool
+    _banner_is_due: bool
 
     def __init__(
         self,
@@ -110,6 +115,8 @@ class Core(Service):
         if data is None:
             self._on_end(life.end(kill=False))
         else:
+            if data and self._banner_is_due:
+                self._banner_is_due = self._deaf = False
             self._print(self._console.pass_on(data))
 
     def _drain(self) -> None:
@@ -130,9 +137,9 @@ class Core(Service):
         self._watchdog_us = 0
         self._watchdog_due_us = None
         self._timers = 0
-        self._greeted = self._mounting = False
-        self._deaf = True
-        self._hello_us = self.now_us
+        self._greeted = False
+        self._own_since_us = None
+        self._deaf, self._banner_is_due = True, False
 
     def _become(self, state: str) -> None:
         self.state = state

@@ -13,7 +13,7 @@ from borne.virtual import processes
 from borne.virtual.shim import _ops as ops
 
 _REQUEST = struct.Struct("<BBHI")
-_ANSWER = struct.Struct("<BBHQ")
+_ANSWER = struct.Struct(f"<BBHQ{ops.PIECE}s")
 _MAX = 1 << 14
 
 
@@ -23,7 +23,7 @@ class Life:
     def __init__(self, descriptor: int, heap: int) -> None:
         self.console, slave = os.openpty()
         _prepare(slave)
-        self.door, theirs = socket.socketpair()
+        self.door, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
         self.door.setblocking(False)
         self.door_descriptor = self.door.fileno()
         os.set_blocking(self.console, False)
@@ -42,28 +42,23 @@ class Life:
             os.close(slave)
             theirs.close()
         self._backlog = b""
-        self._received = b""
         self._ended = False
 
     def receive(self) -> tuple[int, int, int, bytes] | None:
         """The next call: operation, sequence, microseconds spent, payload; None if there is none now."""
         try:
-            self._received += self.door.recv(_MAX)
+            message = self.door.recv(_MAX)
         except (BlockingIOError, ConnectionError):
             return None
-        if len(self._received) < _REQUEST.size:
+        if not message:
             return None
-        op, sequence, size, spent = _REQUEST.unpack_from(self._received)
-        end = _REQUEST.size + size
-        if len(self._received) < end:
-            return None
-        payload, self._received = self._received[_REQUEST.size : end], self._received[end:]
-        return op, sequence, spent, payload
+        op, sequence, _, spent = _REQUEST.unpack_from(message)
+        return op, sequence, spent, message[_REQUEST.size :]
 
     def answer(self, sequence: int, status: int, ticks_us: int, payload: bytes) -> None:
         # It may just have died; its terminal tells.
         with contextlib.suppress(ConnectionError):
-            self.door.send(_ANSWER.pack(sequence, status, len(payload), ticks_us) + payload)
+            self.door.send(_ANSWER.pack(sequence, status, len(payload), ticks_us, payload))
 
     def read(self) -> bytes | None:
         """What it has printed; None when it has ended."""
@@ -138,4 +133,4 @@ def _prepare(slave: int) -> None:
     termios.tcsetattr(slave, termios.TCSANOW, mode)
 
 
-assert _REQUEST.size == ops.REQUEST and _ANSWER.size == ops.ANSWER
+assert _REQUEST.size == ops.REQUEST and _ANSWER.size == ops.ANSWER + ops.PIECE

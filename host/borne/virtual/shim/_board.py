@@ -23,9 +23,29 @@ import socket  # noqa: F401  # isort: skip
 
 import __main__
 
+_programs = ["boot.py", "main.py"]
+
 
 def start():
-    """Runs in the fresh process; when it returns, the interpreter shows its prompt."""
+    """Runs in the fresh process; when it returns, the interpreter shows its prompt.
+
+    Ctrl-C ends a program and nothing else (shared/runtime/pyexec.c). The supervisor passes none on between them, but
+    one may be on its way when a program ends.
+    """
+    _come_up()
+    while True:
+        try:
+            _link.ask(_ops.PHASE, "<B", _ops.PHASE_SYSTEM)
+            while _programs:
+                _run(_programs.pop(0))
+                _link.ask(_ops.PHASE, "<B", _ops.PHASE_SYSTEM)
+            _link.ask(_ops.PHASE, "<B", _ops.PHASE_REPL)
+            return
+        except KeyboardInterrupt:
+            pass
+
+
+def _come_up():
     hello = bytes(_link.ask(_ops.HELLO))
     cause, wake, skip_main, vfs_at, rtc_us, patience, size, count = struct.unpack("<BBBbqHIB", hello)
     mac, chip = hello[19:25], hello[25:33].rstrip(b"\0").decode()
@@ -40,11 +60,8 @@ def start():
     gc.collect()
     if vfs_at >= 0:
         _mount(esp32.Partition(esp32.Partition._table[vfs_at]))
-    _link.ask(_ops.PHASE, "<B", _ops.PHASE_MAIN)
-    _run("boot.py")
-    if not skip_main:
-        _run("main.py")
-    _link.ask(_ops.PHASE, "<B", _ops.PHASE_REPL)
+    if skip_main:
+        del _programs[1:]
 
 
 def _partitions(raw, size, count):
@@ -99,6 +116,7 @@ def _run(name):
     except OSError:
         return
     try:
+        _link.ask(_ops.PHASE, "<B", _ops.PHASE_PROGRAM)
         execfile(name, __main__.__dict__)  # noqa: F821
     except SystemExit:
         _link.call_forever(_ops.SOFT_RESET)

@@ -12,8 +12,8 @@ _unpack = struct.unpack_from
 # Descriptors that the supervisor hands down; opened before the host's filesystem is unmounted.
 _door = open(3, "r+b")  # noqa: SIM115
 _tx = bytearray(_ops.REQUEST + _ops.PIECE + 64)
-_rx = bytearray(_ops.ANSWER)
-_payload = memoryview(bytearray(_ops.PIECE))
+_rx = bytearray(_ops.ANSWER + _ops.PIECE)
+_payload = memoryview(_rx)[_ops.ANSWER :]
 
 # Reading a counter in a tight loop must move time, or such a loop never ends; the supervisor hears of it now and then.
 _READ_US = 2
@@ -24,7 +24,6 @@ class _State:
     ticks_us = 0  # since boot, as of the last answer
     spent_us = 0  # since then
     sequence = 0
-    unread = 0  # bytes of an answer that an interrupt cut in two
     link_up = False
     irq_off = 0
 
@@ -48,28 +47,17 @@ def call(op, size=0):
     s.spent_us = 0
     _door.write(_tx, _ops.REQUEST + size)
     while True:
-        # Ctrl-C between the two reads leaves a payload behind; the next call reads it away first.
-        while s.unread:
-            s.unread -= _need(_door.readinto(_payload, min(s.unread, _ops.PIECE)))
-        _need(_door.readinto(_rx, _ops.ANSWER))
-        s.unread = n = _rx[2] | _rx[3] << 8
+        if not _door.readinto(_rx):
+            raise SystemExit  # the supervisor is gone
         if _rx[0] == sequence:
             break
-    if n:
-        _door.readinto(_payload, n)
-        s.unread = 0
+    n = _rx[2] | _rx[3] << 8
     s.ticks_us = _unpack("<Q", _rx, 4)[0]
     status = _rx[1]
     s.link_up = status & _ops.LINK_UP
     status &= ~_ops.LINK_UP
     if status:
         _fail(status, bytes(_payload[:n]))
-    return n
-
-
-def _need(n):
-    if not n:
-        raise SystemExit  # the supervisor is gone
     return n
 
 

@@ -1,7 +1,9 @@
 """The calls from the emulated chip's software (MicroPython) to its hardware (the supervisor), written down once.
 
 A request is `op u8, sequence u8, length u16, microseconds spent since the last call u32` and a payload of that length.
-An answer is `sequence u8, status u8, length u16, microseconds since boot u64` and a payload. All little-endian.
+An answer is `sequence u8, status u8, length u16, microseconds since boot u64` and a payload, filled up to PIECE bytes.
+All little-endian. Each is one message (SOCK_SEQPACKET), read and written in one go: Ctrl-C may come at any time, and
+loses none or all of it.
 """
 
 REQUEST = 8
@@ -76,6 +78,7 @@ NTP = 101
 # WAIT: bit of its flags
 UNTIL_INPUT = 1
 # PHASE
-PHASE_MAIN = 0  # mounted, boot.py comes next
-PHASE_REPL = 1  # boot.py and main.py are done, the prompt comes next
-PHASE_CORRUPT = 2  # it complains of its filesystem until Ctrl-C
+PHASE_SYSTEM = 0  # the port's own code runs: before, between and after boot.py and main.py
+PHASE_PROGRAM = 1  # boot.py or main.py runs
+PHASE_REPL = 2  # the prompt comes next
+PHASE_CORRUPT = 3  # it complains of its filesystem until Ctrl-C
