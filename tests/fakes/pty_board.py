@@ -90,6 +90,7 @@ class PtyBoard:
         self._outer = -1
         self._cut_after: int | None = None
         self._garble = (b"", b"")
+        self.garbled = False
         self._outer_name = ""
         self._plugs: queue.SimpleQueue[tuple[int, str, threading.Event]] = queue.SimpleQueue()
         self._wake, self._waker = os.pipe()
@@ -158,7 +159,8 @@ class PtyBoard:
                 elif descriptor == self._inner:
                     self._from_board(_read(descriptor))
                 elif descriptor == self._outer:
-                    self._from_host(_read(descriptor))
+                    # A line that nobody has opened is "readable" too; it may have been opened since, and read waits.
+                    self._from_host(_read(descriptor) if _has_input(descriptor) else b"")
 
     def _replug(self) -> None:
         while not self._plugs.empty():
@@ -218,6 +220,7 @@ class PtyBoard:
         if good and good in data:
             data = data.replace(good, bad, 1)
             self._garble = (b"", b"")
+            self.garbled = True
         if self._cut_after is not None and self.sent > self._cut_after:
             data = data[: len(data) - (self.sent - self._cut_after)]
             # Not the next cable's, which may have been plugged in meanwhile.
@@ -227,6 +230,12 @@ class PtyBoard:
             self._outer = -1
         if data:
             os.write(self._inner, data)
+
+
+def _has_input(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return any(event & select.POLLIN for _, event in poll.poll(0))
 
 
 def _read(descriptor: int) -> bytes:

@@ -85,6 +85,32 @@ def test_a_file_garbled_on_the_way_is_noticed_and_the_old_one_stands(board):
     assert (board.folder / "some.bin").read_bytes() == b"old"
 
 
+@pytest.mark.parametrize("lines", [1, 99], ids=["short", "packed"])
+def test_code_that_changes_something_runs_as_it_was_sent_with_its_data(board, lines):
+    code = "print(len(d))\n" * lines + "print(bytes(d)==bytes(range(256))*9)"
+    with Repl(board.port) as on_board:
+        assert on_board.run_whole(code, data=EVERY_BYTE) == f"{len(EVERY_BYTE)}\n" * lines + "True\n"
+
+
+@pytest.mark.parametrize("padding", ["", "#" * 999], ids=["short", "packed"])
+def test_what_arrives_garbled_does_not_run_and_is_sent_again(board, padding):
+    port = board.plug(garble=(b"this", b"that"))
+    with Repl(port) as on_board:
+        on_board.run_whole(f"open('ran','ab').write(d)\n{padding}", data=b"this")
+    assert board.garbled
+    assert (board.folder / "ran").read_bytes() == b"this"
+
+
+def test_a_board_that_cannot_unpack_gets_the_code_as_it_is(board):
+    """As MicroPython says it where the module is not built in."""
+    first = "try:n+=1\nexcept NameError:n=1\nif n==1:raise ImportError(\"no module named 'deflate'\")\n"
+    with Repl(board.port) as on_board:
+        assert on_board.run_whole(
+            first + "#" * 999 + "\nprint('_n' in globals(),n,d)", data=b"data"
+        ).startswith("True 2 b'data'")
+        assert on_board.run_whole("#" * 999 + "\nprint(_s[:1])") == "#\n"
+
+
 def test_a_cable_pulled_anywhere_leaves_the_old_file_or_the_new_one(board):
     old, new = b"old" * 500, b"new" * 900
     with Repl(board.plug()) as on_board:

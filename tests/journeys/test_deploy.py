@@ -124,6 +124,7 @@ def test_a_node_whose_main_knows_no_switch_gets_one_first(place: Callable[..., V
 
 def bytes_of(board: VirtualBoard) -> int:
     """What a deploy to this board lets through its cable, both ways."""
+    assert board.wait_for(READY)
     board.line.fault(cut_after=1 << 30)
     deploy(board.port, restart=False)
     assert board.line._fault is not None
@@ -134,7 +135,7 @@ def test_a_cable_and_the_power_may_go_at_any_byte(place: Callable[..., VirtualBo
     total = bytes_of(place(OLD | OWN))
     outcomes = []
     # Everywhere, and closer at the end, where the list is put in place and carried out.
-    for cut in (*range(200, total - 900, total // 9), *range(total - 900, total, 100)):
+    for cut in (*range(200, total - 900, total // 9), *range(total - 900, total + 300, 100)):
         board = place(OLD | OWN)
         assert board.wait_for(READY)
         board.line.fault(cut_after=cut)
@@ -145,7 +146,7 @@ def test_a_cable_and_the_power_may_go_at_any_byte(place: Callable[..., VirtualBo
             said_done = False
         board.power_off()
         before = firmware(on_flash(board))
-        # A deploy takes a few bytes more or less each time: the last cuts may come after its end.
+        # A deploy takes a few bytes more or less each time: the last cuts come after its end.
         assert not said_done or before == NEW, cut
         board.replug()
         board.forget_printed()
@@ -199,7 +200,7 @@ def test_after_the_switch_the_boot_finishes_what_the_host_could_not(
     assert on_flash(board) == NEW | OWN
 
 
-@pytest.mark.parametrize("fault", [{"drop": 2e-4}, {"flip": 2e-4}], ids=["dropped", "flipped"])
+@pytest.mark.parametrize("fault", [{"drop": 1e-3}, {"flip": 1e-3}], ids=["dropped", "flipped"])
 def test_a_bad_line_never_leaves_half_a_firmware(
     place: Callable[..., VirtualBoard], fault: dict[str, float]
 ) -> None:

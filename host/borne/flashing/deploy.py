@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from typing import Final
 
 from borne.errors import BorneError, DeviceError, ReadBackError, ReplError
 from borne.flashing import tree
-from borne.flashing.repl import Repl
+from borne.flashing.repl import WINDOW_BITS, Repl, deflated
 from borne_node import __version__ as FIRMWARE_VERSION
 from borne_node import switch
 
@@ -29,13 +28,13 @@ _MAIN: Final = "main.py"
 _PACKAGE: Final = "borne_node"
 _NOT_AS_SENT: Final = "the list is not as it was sent"
 _SWITCH: Final = f"{_PACKAGE}/switch.mpy"
-# 72 bits of a SHA-256 are 12 characters: a list of a hundred files takes a quarter of a second at 115200 baud.
+# 72 bits of a SHA-256 are 12 characters of base64.
 _HASH_BYTES: Final = 9
+# What a file must be to be right already: of a hundred, in 3 kbit up instead of 30 down.
+_KEY_BYTES: Final = 8
 # A piece of a file, and what is sent at once: the node's heap has a hundred KiB at the prompt, and holds both.
 _PIECE: Final = 4096
 _BATCH: Final = 3072
-# DeflateIO takes as much of the node's heap; a larger window saves one byte in a hundred.
-_WINDOW_BITS: Final = 10
 _BLOCK: Final = 4096
 # What littlefs needs beside the files: the folder's two blocks, copies of directories that are compacted.
 _SPARE_BLOCKS: Final = 6
@@ -43,7 +42,7 @@ _TRIES: Final = 3
 # LittleFS now and then compacts for seconds, and a hundred files are hashed in two.
 _SECONDS: Final = 20
 
-_MKDIR: Final = f"try:os.mkdir({switch.FOLDER!r})\nexcept OSError:pass\n"
+_BEGIN: Final = f"try:os.mkdir({switch.FOLDER!r})\nexcept OSError:pass\nz=1\n"
 # In capitals what Repl.write_file has small letters for.
 _HELPERS: Final = f"""\
 import os,sys
@@ -56,21 +55,27 @@ r=[]
 Q=memoryview(bytearray(1024))
 def t(*a):r.append(' '.join(a))
 def B(s):return str(b2a_base64(s),'ascii').strip()
-def H(p,n=0):
+def S(p):
  s=sha256()
  with open(p,'rb') as f:
   while 1:
    k=f.readinto(Q)
    if not k:break
    s.update(Q[:k])
- t(B(s.digest()[:{_HASH_BYTES}]),n or p)
+ return s.digest()
+def H(p):
+ h=B(S(p)[:{_HASH_BYTES}])
+ t(h,p)
+ return h
 def o(p):
  global g
  g=open(p,'wb')
-def W(s):g.write(D(BytesIO(s),1,{_WINDOW_BITS}).read() if D else s)
-def c(p):
+def W(s):g.write(D(BytesIO(s),1,{WINDOW_BITS}).read() if D else s)
+def c(p,x):
+ global z
  g.close()
- H(p)
+ h=H(p)
+ z=z and h==x
 def e():
  k,n=0,''
  for x in r:
@@ -86,21 +91,26 @@ _FREE: Final = """\
 v=os.statvfs('/')
 t('#free',str(v[0]*v[3] if v[3]<=v[2] else 0))
 """
-# `@` names the folder of the names that follow.
+# `d` has the keys of the files that this firmware has. Those that are there as they should be are bits, others a line.
 _LIST: Final = f"""\
+K={{d[i:i+{_KEY_BYTES}]:i//{_KEY_BYTES} for i in range(0,len(d),{_KEY_BYTES})}}
+G=bytearray(len(K)//8+1)
+def F(p):
+ h=S(p)
+ i=K.get(sha256(h+p.encode()).digest()[:{_KEY_BYTES}])
+ if i is None:t(B(h[:{_HASH_BYTES}]),p)
+ else:G[i>>3]|=1<<(i&7)
 def l(d):
  try:x=list(os.ilistdir(d))
  except OSError:return
- t('@',d)
  for i in x:
-  if not i[1]&0x4000:H(d+'/'+i[0],i[0])
- for i in x:
-  if i[1]&0x4000:l(d+'/'+i[0])
+  (l if i[1]&0x4000 else F)(d+'/'+i[0])
 for p in ({_MAIN!r},{tree.VERSION_FILE!r}):
- try:H(p)
+ try:F(p)
  except OSError:pass
 l({_PACKAGE!r})
 l({switch.FOLDER!r})
+t('#right',B(G))
 {_FREE}
 t('#mpy',str(getattr(sys.implementation,'_mpy',0)&255))
 if D:t('#deflate')
@@ -112,16 +122,21 @@ try:
   if {switch.READY!r} in f.read():t('#switch 1')
 except OSError:pass
 """
-# The list appears by a rename, as it was sent; that is the switch, and what follows carries it out.
+# The list appears by a rename, as it was sent; that is the switch, and what follows carries it out. `z`: every file
+# that came with it is what was sent.
 _SWITCHING: Final = f"""\
-p={switch.READY!r}
-with open(p+'.new','wb') as f:f.write(d)
-with open(p+'.new','rb') as f:
- if f.read()!=d:raise OSError({_NOT_AS_SENT!r})
-os.rename(p+'.new',p)
-from {_PACKAGE} import switch
-switch.complete()
+if z:
+ p={switch.READY!r}
+ with open(p+'.new','wb') as f:f.write(y)
+ with open(p+'.new','rb') as f:
+  if f.read()!=y:raise OSError({_NOT_AS_SENT!r})
+ os.rename(p+'.new',p)
+ from {_PACKAGE} import switch
+ switch.complete()
+ for p in %r:H(p)
+ t('#switched')
 """
+_SWITCHED: Final = "#switched"
 
 
 @dataclass(frozen=True)
@@ -187,8 +202,7 @@ def _deploy(board: Repl, progress: Progress, restart: bool) -> Deployed:
         if changed or removed:
             _check_mpy(board, wanted, found)
             _prepare(board, found, wanted, changed)
-            numbers = _send(board, wanted, changed, found, progress)
-            _compare(board, wanted, _switch(board, numbers, removed))
+            _compare(board, wanted, _send(board, wanted, changed, removed, found, progress))
         progress(1.0)
         if restart:
             board.reset()
@@ -209,15 +223,17 @@ def _working_again(board: Repl) -> Iterator[None]:
 
 def _look(board: Repl) -> _Found:
     found = _Found()
-    folder = ""
-    for line in _told(board, _HELPERS + _LIST):
+    ours = list(tree.firmware_files().items())
+    for line in _told(board, _HELPERS + _LIST, b"".join(_key(path, content) for path, content in ours)):
         name, _, rest = line.partition(" ")
         if name.startswith("#"):
             found.facts[name[1:]] = rest
-        elif name == "@":
-            folder = rest + "/"
         else:
-            found.files[folder + rest] = name
+            found.files[rest] = name
+    right = base64.b64decode(found.facts["right"])
+    for n, (path, content) in enumerate(ours):
+        if right[n >> 3] >> (n & 7) & 1:
+            found.files[path] = _hash(content)
     return found
 
 
@@ -284,9 +300,17 @@ def _check_room(
 
 
 def _send(
-    board: Repl, wanted: Mapping[str, bytes], changed: Sequence[str], found: _Found, progress: Progress
+    board: Repl,
+    wanted: Mapping[str, bytes],
+    changed: Sequence[str],
+    removed: Sequence[str],
+    found: _Found,
+    progress: Progress,
 ) -> dict[str, str]:
-    """Put the new files into the folder; returns path to number. What lies there already is not sent again."""
+    """Put the new files into the folder and switch to them; gives path to hash of what the node has then.
+
+    What lies in the folder already is not sent again. The switch travels with the last of them.
+    """
     there = found.staged
     left = dict(there)
     numbers = {path: left.pop(said) for path in changed if (said := _hash(wanted[path])) in left}
@@ -294,58 +318,56 @@ def _send(
     missing = [path for path in changed if path not in numbers]
     numbers |= dict(zip(missing, free, strict=False))
     for _ in range(_TRIES):
-        if not missing:
-            return numbers
         files = {f"{switch.FOLDER}/{numbers[path]}": wanted[path] for path in missing}
-        runs = list(_runs(files, packed="deflate" in found.facts))
+        *runs, final = _runs(files, _switching(numbers, removed), packed="deflate" in found.facts)
         hashes: dict[str, str] = {}
         for done, (code, data) in enumerate(runs, 1):
             hashes |= _hashes(_told(board, code, data))
             progress(done / (len(runs) + 1))
+        if all(said == _hash(files[path]) for path, said in hashes.items()):
+            told = _told(board, *final)
+            hashes |= _hashes(told)
+            if _SWITCHED in told:
+                return {path: hashes[path] for path in numbers}
         missing = [
             path for path in missing if hashes.get(f"{switch.FOLDER}/{numbers[path]}") != _hash(wanted[path])
         ]
-    if not missing:
-        return numbers
     raise ReadBackError(
         f"{board.port}: {missing[0]} on the node is not what was sent, {_TRIES} times; the old firmware stands: "
         "check the cable, or try --via ampy"
     )
 
 
-def _runs(files: Mapping[str, bytes], *, packed: bool) -> Iterator[tuple[str, bytes]]:
-    """Code and data that write these files, a few KiB at once: each round trip costs as much as half of one."""
-    code, data = _MKDIR, b""
+def _runs(
+    files: Mapping[str, bytes], last: tuple[str, bytes], *, packed: bool
+) -> Iterator[tuple[str, bytes]]:
+    """Code and data that write these files and do what comes last, a few KiB at once: each round trip costs as much
+    as half of one.
+    """
+    code, data = _BEGIN, b""
     for path, content in files.items():
         code += f"o({path!r})\n"
         for at in range(0, len(content), _PIECE):
             piece = content[at : at + _PIECE]
-            piece = _deflated(piece) if packed else piece
+            piece = deflated(piece) if packed else piece
             if data and len(data) + len(piece) > _BATCH:
                 yield code, data
-                code, data = "", b""
+                code, data = _BEGIN, b""
             code += f"W(d[{len(data)}:{len(data) + len(piece)}])\n"
             data += piece
-        code += f"c({path!r})\n"
-    yield code, data
+        code += f"c({path!r},{_hash(content)!r})\n"
+    more, what = last
+    if data and len(data) + len(what) > _BATCH:
+        yield code, data
+        code, data = _BEGIN, b""
+    yield f"{code}y=d[{len(data)}:]\n{more}", data + what
 
 
-def _deflated(piece: bytes) -> bytes:
-    packer = zlib.compressobj(9, zlib.DEFLATED, -_WINDOW_BITS)
-    return packer.compress(piece) + packer.flush()
-
-
-def _switch(board: Repl, numbers: Mapping[str, str], removed: Sequence[str]) -> dict[str, str]:
-    """Switch to what was sent; gives path to hash of what the node has then."""
+def _switching(numbers: Mapping[str, str], removed: Sequence[str]) -> tuple[str, bytes]:
+    """Code and data that switch to what was sent."""
     # A module may have been a package before: what goes, goes first.
     lines = [f"-{path}\n" for path in removed] + [f"+{number} {path}\n" for path, number in numbers.items()]
-    code = f"{'' if numbers else _MKDIR}{_SWITCHING}for p in {list(numbers)!r}:H(p)"
-    try:
-        return _hashes(_told(board, code, "".join(lines).encode()))
-    except ReplError as error:
-        if _NOT_AS_SENT not in str(error):
-            raise
-        raise ReadBackError(f"{board.port}: {_NOT_AS_SENT}; the old firmware stands: deploy again") from None
+    return _SWITCHING % list(numbers), "".join(lines).encode()
 
 
 def _complete(board: Repl) -> None:
@@ -362,6 +384,10 @@ def _hashes(lines: Sequence[str]) -> dict[str, str]:
     """Path to hash, out of what the node's `H` said."""
     parts = (line.partition(" ") for line in lines)
     return {path: found for found, _, path in parts}
+
+
+def _key(path: str, content: bytes) -> bytes:
+    return hashlib.sha256(hashlib.sha256(content).digest() + path.encode()).digest()[:_KEY_BYTES]
 
 
 def _hash(content: bytes) -> str:
