@@ -31,6 +31,8 @@ from borne.flashing import esptool, flasher, images, node, tree, volume
 from borne.flashing.flasher import How, Job
 from borne.fleet import provision
 from borne.virtual import VirtualBoard
+from borne.virtual.silicon.a02yyuw import A02YYUW
+from borne.virtual.wiring import Wiring
 
 BOARD = boards.load("esp32-devkitc")
 FAST = 921600
@@ -62,11 +64,21 @@ def rows() -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="borne-bench-") as name:
         folder = Path(name)
         os.environ["XDG_STATE_HOME"] = str(folder / "state")
-        ours, again, changed = _ours(folder)
+        node_run, ours, again, changed = _ours(folder)
         write, copy = _theirs(folder)
         one, eight = (_at_once(folder, number) for number in (1, _MANY))
-    table = [_complete(speed, ours, write, copy) for speed in SPEEDS]
+    table = [_complete(speed, node_run, write, copy) for speed in SPEEDS]
     limit = _limit()
+    table += [
+        _row(
+            f"bare board to node at {speed}, of the line's limit",
+            node_run.at(speed),
+            "s",
+            "compressed bytes alone",
+            limit(speed),
+        )
+        for speed in SPEEDS
+    ]
     table += [
         _row(
             f"full flash at {speed}, of the line's limit",
@@ -124,7 +136,8 @@ def _identity() -> node.Identity:
 
 @contextmanager
 def _board(folder: Path, name: str) -> Iterator[tuple[VirtualBoard, PacedLine]]:
-    with VirtualBoard(folder / name, chip=BOARD.chip, flash_size=BOARD.flash_bytes) as board:
+    parts = Wiring(uart={1: A02YYUW(lambda t: 900.0)})
+    with VirtualBoard(folder / name, chip=BOARD.chip, flash_size=BOARD.flash_bytes, wiring=parts) as board:
         board.power_on()
         # The process that emulates ROMs is started by the first that is asked, which a chip needs not.
         esptool.identify(board.port)
@@ -141,24 +154,29 @@ def _timed(line: PacedLine, action: Callable[[], object]) -> Run:
 
 
 def _borne(*arguments: str) -> None:
-    command = [sys.executable, "-m", "borne", *arguments, "--no-self-test"]
+    command = [sys.executable, "-m", "borne", *arguments]
     subprocess.run(command, check=True, capture_output=True)
 
 
-def _ours(folder: Path) -> tuple[Run, Run, Run]:
-    """A bare board, the same again, and once more with one module that was another before."""
+def _ours(folder: Path) -> tuple[Run, Run, Run, Run]:
+    """A bare board with its self-test at the end; and without: a bare board, the same again, and once more with one
+    module that was another before.
+    """
     given = folder / "node.toml"
     given.write_text("\n".join(f"{name} = {value!r}".replace("'", '"') for name, value in _SETTINGS.items()))
     secrets = folder / "secrets.toml"
     secrets.write_text('wifi_password = "correct horse"')
     secrets.chmod(0o600)
     options = ("--settings", str(given), "--secrets-file", str(secrets))
+    with _board(folder, "tested") as (_, line):
+        tested = _timed(line, lambda: _borne("flash", BOARD.name, "--port", line.port, *options))
     with _board(folder, "ours") as (board, line):
-        full = _timed(line, lambda: _borne("flash", BOARD.name, "--port", line.port, *options))
-        again = _timed(line, lambda: _borne("flash", BOARD.name, "--port", line.port))
+        command = ("flash", BOARD.name, "--port", line.port, "--no-self-test")
+        full = _timed(line, lambda: _borne(*command, *options))
+        again = _timed(line, lambda: _borne(*command))
         _age(board)
-        changed = _timed(line, lambda: _borne("flash", BOARD.name, "--port", line.port))
-    return full, again, changed
+        changed = _timed(line, lambda: _borne(*command))
+    return tested, full, again, changed
 
 
 def _age(board: VirtualBoard) -> None:

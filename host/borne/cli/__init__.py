@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -110,6 +111,8 @@ def _borne(
 
 def main() -> None:
     """Run the command line; a BorneError is printed as one line, its class decides the exit code."""
+    # What is loaded stays to the end: the collector need not look through it, neither at work nor at the exit.
+    gc.freeze()
     try:
         app()
     except BorneError as error:

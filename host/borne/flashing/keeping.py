@@ -18,7 +18,7 @@ from borne.boards import Board
 from borne.errors import ImageError
 from borne.flashing import backup, image, node, nvs, tree, volume
 from borne.flashing.backup import Backup
-from borne.flashing.chip import Chip
+from borne.flashing.chip import Chip, Span
 from borne.flashing.image import MicroPython, Partition
 from borne.flashing.node import Kept
 from borne.flashing.nvs import Record
@@ -75,7 +75,7 @@ def forget(chip: Chip) -> None:
 def partitions(chip: Chip) -> tuple[Partition, ...]:
     """What the partition table on the chip says; nothing where there is none."""
     try:
-        return image.read_table("the board", chip.table[: image.TABLE_SIZE])
+        return image.read_table("the board", chip.table)
     except ImageError:
         return ()
 
@@ -185,9 +185,8 @@ def read_files(
 def _known(chip: Chip, vfs: Partition, fresh: volume.Volume) -> set[int]:
     """The blocks that are on the chip as they are in this filesystem."""
     blocks = sorted(fresh.blocks)
-    there = chip.md5([(vfs.offset + block * volume.BLOCK, volume.BLOCK) for block in blocks])
-    return {
-        block
-        for block, found in zip(blocks, there, strict=True)
-        if found == volume.md5(fresh.data[block * volume.BLOCK : (block + 1) * volume.BLOCK])
-    }
+    pieces = [
+        Span(vfs.offset + block * volume.BLOCK, fresh.data[block * volume.BLOCK : (block + 1) * volume.BLOCK])
+        for block in blocks
+    ]
+    return {block for block, right in zip(blocks, chip.holds(pieces), strict=True) if right}

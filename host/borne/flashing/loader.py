@@ -32,7 +32,7 @@ ROM_BAUD = 115200
 _RETURN_SECONDS = 3
 _POLL_SECONDS = 0.05
 _HANG_UP_SECONDS = 0.1
-_TABLE_AT, _TABLE_SIZE = 0x8000, 0x1000
+_TABLE_AT, _TABLE_SIZE = 0x8000, 0xC00
 _WRITING = re.compile(r"Writing at (0x[0-9a-f]+)")
 
 Answer = tuple[dict[str, Any], bytes]

@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from borne.flashing.chip import Chip, DifferError, Progress, Span
+from borne.flashing.chip import Chip, DifferError, Progress, Span, joined, md5, neighbours
 from borne.flashing.image import Region
-from borne.flashing.volume import BLOCK, md5
+from borne.flashing.volume import BLOCK
 
 # A piece that differs is sent as a whole. Bootloader and app change all at once or not at all, so their pieces may be
 # large; a filesystem changes by blocks.
@@ -22,8 +22,9 @@ _ROOT: Final = 2
 def differing(chip: Chip, regions: Sequence[Region]) -> list[Span]:
     """What of these regions the flash does not hold, adjacent pieces joined."""
     pieces = [piece for region in regions for piece in _pieces(region)]
-    there = chip.md5([(piece.offset, len(piece.data)) for piece in pieces])
-    return _joined([piece for piece, found in zip(pieces, there, strict=True) if found != md5(piece.data)])
+    if chip.is_bare:
+        return _joined(pieces)
+    return _joined([piece for piece, right in zip(pieces, chip.holds(pieces), strict=True) if not right])
 
 
 def write(chip: Chip, spans: Sequence[Span], regions: Sequence[Region], progress: Progress | None) -> None:
@@ -64,13 +65,7 @@ def _pieces(region: Region) -> Iterator[Span]:
 
 
 def _joined(pieces: Sequence[Span]) -> list[Span]:
-    groups: list[list[Span]] = []
-    for piece in pieces:
-        if groups and groups[-1][-1].end == piece.offset:
-            groups[-1].append(piece)
-        else:
-            groups.append([piece])
-    return [Span(group[0].offset, b"".join(piece.data for piece in group)) for group in groups]
+    return [joined(group) for group in neighbours(pieces)]
 
 
 def _cut(span: Span, roots: Sequence[int]) -> Iterator[Span]:

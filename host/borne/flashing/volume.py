@@ -6,8 +6,8 @@ tells which blocks it touched, because the others may hold anything.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any, Final, NamedTuple
 
@@ -97,27 +97,28 @@ class _Fetched(UserContext):
         return -5
 
 
-def md5(data: bytes) -> str:
-    """As the bootloader computes it of its flash; against damage, not against anybody."""
-    return hashlib.md5(data, usedforsecurity=False).hexdigest()
-
-
 def build(content: Mapping[str, bytes], size: int) -> Volume:
     """A LittleFS partition of `size` bytes that holds these files (path to content). Same files, same bytes.
 
     Raises ImageError when they do not fit.
     """
+    return _build(tuple(sorted(content.items())), size)
+
+
+# One flash asks for the same filesystem up to three times, eight boards at once for eight times that.
+@lru_cache(maxsize=4)
+def _build(files: tuple[tuple[str, bytes], ...], size: int) -> Volume:
     memory = _Watched(size)
     try:
         system = _littlefs(memory, size, mount=True)
-        for name in sorted(content):
+        for name, data in files:
             folder = PurePosixPath(name).parent
             if folder != PurePosixPath("."):
                 system.makedirs(str(folder), exist_ok=True)
             with system.open(name, "wb") as file:
-                file.write(content[name])
+                file.write(data)
     except LittleFSError as error:
-        total = sum(map(len, content.values()))
+        total = sum(len(data) for _, data in files)
         raise ImageError(f"{total} bytes of files do not fit a filesystem of {size} bytes: {error}") from None
     return Volume(bytes(memory.buffer), frozenset(memory.touched))
 
