@@ -297,7 +297,8 @@ def load(name_or_path: str | Path) -> Board:
     if path.suffix != ".toml":
         known = names()
         if str(name_or_path) not in known:
-            raise BoardError(f"board {unknown(str(name_or_path), known)}; `borne boards` lists them")
+            said = unknown(str(name_or_path), known)
+            raise BoardError(f"board {said}{'' if said.endswith('?') else ';'} `borne boards` lists them")
         path = shipped("boards") / f"{name_or_path}.toml"
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))

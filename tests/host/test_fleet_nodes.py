@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from borne.errors import RegistryError, SettingError
-from borne.fleet import identity, wanted
+from borne.fleet import identity, setting, wanted
 from borne.fleet.model import Asset
 from borne.fleet.registry import Stamp, assets, nodes, open_registry, pending, scratch, sites, status
 from borne.fleet.registry.sites import Site
@@ -151,6 +151,38 @@ def test_a_changed_asset_outdates_its_node(registry):
         assert nodes.get(db, "B1").is_outdated
         (count,) = [one for one in status.counts(db) if one.kind == "fill"]
         assert (count.state, count.assets, count.outdated) == ("provisioned", 1, 1)
+
+
+def test_a_changed_site_outdates_the_nodes_that_it_tells_something_else(registry):
+    def change(secrets=(), **given):
+        behind = setting.change_site(registry, "S", given, secrets, LATER)
+        with registry.reading() as db:
+            assert {at.asset.asset for at in nodes.find(db) if at.is_outdated} == set(behind)
+        with registry.writing() as db:
+            for name in behind:
+                nodes.provisioned(db, nodes.get(db, name), "{}", "ab" * 32, "0.1.0", LATER)
+        return behind
+
+    change(wifi_ssid="Mairie", mqtt="mqtts://broker.example", wifi_open=False)
+    with registry.writing() as db:
+        provision(db, "L1", MAC, identity.dev_eui_of(MAC))
+        provision(db, "B1", OTHER)
+        provision(db, "T1", "240ac4010205")
+    assert change(mqtt="mqtts://broker.example") == []  # as it was
+    assert change(mqtt="mqtts://other.example", board="esp32-devkitc") == ["B1"]
+    assert change(region="US915") == ["L1"]
+    assert change(region="EU868", fair_use_s=60, ntp_host=None) == ["L1"]
+    assert change(secrets=["wifi_password"]) == ["B1"]
+    assert change(wifi_open=True) == []  # its password is of no use, and no harm
+    assert change(secrets=["wifi_password"]) == []
+    assert change(mqtt=None) == ["B1"]  # what is missing now is said when it is provisioned again
+    with registry.reading() as db:
+        lines = list(status.history_of(db, nodes.get(db, "B1").asset_id))
+    assert [line["detail"] for line in lines if line["event"] == "changed"] == [
+        "site: mqtt, board",
+        "site: wifi_password",
+        "site: mqtt",
+    ]
 
 
 def test_status(registry):
@@ -307,6 +339,12 @@ def test_the_site_command(path):
     done = borne("site", "S", "--region", "eu868", "--mqtt", "mqtts://h", "--fair-use-s", "0", registry=path)
     assert done.stdout == "S, region EU868, mqtt mqtts://h, fair_use_s 0\n"
     assert borne("site", "S", "--mqtt", "", registry=path).stdout == "S, region EU868, fair_use_s 0\n"
+    done = borne("site", "S", "--fair-use-s", "30", registry=path)
+    assert done.stderr == (
+        "borne: 1 node of S has to be told of it: borne provision L1 (borne fleet list shows them)\n"
+    )
+    assert "provisioned (changed since)" in borne("list", registry=path).stdout
+    borne("site", "S", "--fair-use-s", "0", registry=path)
     assert json.loads(borne("site", "--json", registry=path).stdout)["region"] == "EU868"
     for arguments, says in (
         (["S", "--region", "EU86"], "did you mean 'EU868'"),

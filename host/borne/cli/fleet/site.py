@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ import typer
 from borne import boards, broker
 from borne.cli.fleet.options import JsonOption, RegistryOption, VaultOption
 from borne.errors import RegistryError, SettingError
-from borne.fleet import credentials, identity, lorawan
+from borne.fleet import credentials, identity, lorawan, setting
 from borne.fleet.registry import Registry, open_registry, sites
 from borne.fleet.vault import open_vault
 from borne_node.settings import REGIONS
@@ -76,17 +77,22 @@ def site(
     if name is not None:
         for key, path in secrets.items():
             _keep(name, key, path, vault)
-        if given:
-            _put(store, name, given)
+        if given or secrets:
+            _put(store, name, given, secrets)
     with store.reading() as db:
         _print(list(sites.find(db)) if name is None else [sites.get(db, name)], as_json)
 
 
-def _put(store: Registry, name: str, given: dict[str, Any]) -> None:
+def _put(store: Registry, name: str, given: dict[str, Any], secrets: Collection[str]) -> None:
     cleared = {key: None if value == "" else value for key, value in given.items()}
-    with store.writing() as db:
-        found = dataclasses.asdict(sites.get(db, name)) | cleared
-        sites.put(db, sites.Site(**found))
+    behind = setting.change_site(store, name, cleared, secrets)
+    if behind:
+        one = len(behind) == 1
+        print(
+            f"borne: {len(behind)} node{'' if one else 's'} of {name} {'has' if one else 'have'} to be told of it: "
+            f"borne provision {behind[0]}{'' if one else ', ...'} (borne fleet list shows them)",
+            file=sys.stderr,
+        )
 
 
 def _check(given: dict[str, Any]) -> None:

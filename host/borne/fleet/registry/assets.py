@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from types import MappingProxyType
@@ -173,6 +173,22 @@ def change(db: sql.Connection, pairs: Iterable[tuple[Asset, Asset]], stamp: Stam
         values: dict[str, Any] = {name: sql.bindparam(name) for name in own}
         db.execute(update.values(**values, revision=assets.c.revision + sql.bindparam("more")), rows)
         db.execute(history.insert(), noted)
+
+
+def told_anew(db: sql.Connection, names: Sequence[str], why: str, stamp: Stamp) -> None:
+    """The nodes of these assets have to be told anew, though the assets are as they were."""
+    if not names:
+        return
+    ids = {row.asset: row.id for row in db.execute(sql.select(assets.c.asset, assets.c.id))}
+    later = assets.update().where(assets.c.id == sql.bindparam("b_id"))
+    db.execute(later.values(revision=assets.c.revision + 1), [{"b_id": ids[name]} for name in names])
+    db.execute(
+        history.insert(),
+        [
+            {"asset_id": ids[name], "at": stamp.at, "event": "changed", "detail": why, "who": stamp.who}
+            for name in names
+        ],
+    )
 
 
 def _changes(old: Asset, new: Asset) -> Iterator[str]:
