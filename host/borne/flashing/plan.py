@@ -22,9 +22,10 @@ _ROOT: Final = 2
 def differing(chip: Chip, regions: Sequence[Region]) -> list[Span]:
     """What of these regions the flash does not hold, adjacent pieces joined."""
     pieces = [piece for region in regions for piece in _pieces(region)]
-    if chip.is_bare:
-        return _joined(pieces)
-    return _joined([piece for piece, right in zip(pieces, chip.holds(pieces), strict=True) if not right])
+    # Of a bare board only what shall be blank can be right already.
+    asked = [piece for piece in pieces if not chip.is_bare or not piece.data.strip(b"\xff")]
+    right = {piece.offset for piece, held in zip(asked, chip.holds(asked), strict=True) if held}
+    return _joined([piece for piece in pieces if piece.offset not in right])
 
 
 def write(chip: Chip, spans: Sequence[Span], regions: Sequence[Region], progress: Progress | None) -> None:
