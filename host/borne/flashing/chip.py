@@ -32,7 +32,7 @@ BAUDS: Final = (921600, 460800, 230400, 115200)
 BAUD: Final = BAUDS[0]
 # esptool's own default; each attempt resets the board and asks, about a second.
 _CONNECT_ATTEMPTS = 7
-# Where a group differs: a fourth each time finds one piece of 64 in 12 questions, and costs a third more where all do.
+# Where a group differs: a fourth each time finds one piece of 64 in 13 questions, and costs a third more where all do.
 _PARTS: Final = 4
 _STOP_SECONDS: Final = 5
 

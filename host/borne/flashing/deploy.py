@@ -327,7 +327,7 @@ def _send(
             hashes |= _hashes(_told(board, code, data))
             progress(done / (len(runs) + 1))
         if all(said == _hash(files[path]) for path, said in hashes.items()):
-            told = _told(board, *final)
+            told = _finish(board, *final)
             hashes |= _hashes(told)
             if _SWITCHED in told:
                 return {path: hashes[path] for path in numbers}
@@ -338,6 +338,15 @@ def _send(
         f"{board.port}: {missing[0]} on the node is not what was sent, {_TRIES} times; the old firmware stands: "
         "check the cable, or try --via ampy"
     )
+
+
+def _finish(board: Repl, code: str, data: bytes) -> list[str]:
+    try:
+        return _told(board, code, data)
+    except ReplError as error:
+        if _NOT_AS_SENT not in str(error):
+            raise
+        raise ReadBackError(f"{board.port}: {_NOT_AS_SENT}; the old firmware stands: deploy again") from None
 
 
 def _runs(
