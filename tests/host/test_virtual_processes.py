@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import subprocess
 import sys
@@ -75,6 +76,7 @@ def test_closing_a_board_ends_its_process_and_frees_its_descriptors(tmp_path: Pa
     with Bench(tmp_path / "warm-up", MAIN) as bench:  # starts what all boards share
         bench.board.power_on()
         assert bench.board.wait_for(b"* up")
+    gc.collect()
     before = len(list(Path("/proc/self/fd").iterdir()))
     with Bench(tmp_path / "board", MAIN) as bench:
         bench.board.power_on()
@@ -84,7 +86,8 @@ def test_closing_a_board_ends_its_process_and_frees_its_descriptors(tmp_path: Pa
         child = psutil.Process(life._pid)
     psutil.wait_procs([child], timeout=10)
     assert not child.is_running()
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    # Fewer, where an earlier test's last thread was just ending.
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
 
 
 def test_a_fork_server_that_died_is_reported(tmp_path: Path) -> None:
