@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 from littlefs import LittleFS
 
 from borne import boards
@@ -17,13 +18,16 @@ from borne.fleet import vault
 from borne.fleet.commission import Bench
 from borne.fleet.importing import import_list
 from borne.fleet.lists import text
-from borne.fleet.registry import open_registry, sites
+from borne.fleet.registry import nodes, open_registry, sites
+from borne.fleet.registry.nodes import Standing
 from borne.fleet.registry.sites import Site
-from borne.fleet.vault import identities
+from borne.fleet.vault import fingerprint, identities
 from borne.virtual import VirtualBoard
 from borne.virtual.nvs import Partition
 from borne_node import settings as node_settings
 
+LORA = "ttgo-lora32-v21"
+LIST = f"asset;kind;board;site;street\nL1;light;{LORA};S;Rue de l'Église\nL2;light;{LORA};S;\n"
 READY = b"waiting 3 s for a host"
 _VFS_AT, _NVS_AT, _NVS_SIZE = 0x200000, 0x9000, 0x6000
 
@@ -112,3 +116,29 @@ def digest(settings: dict[str, Any]) -> str:
 
 
 Followed = Callable[[str, float], None]
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[Hub]:
+    made = Hub(tmp_path / "hub")
+    yield made
+    made.close()
+
+
+def standing(hub: Hub, asset: str) -> Standing:
+    with hub.registry.reading() as db:
+        return nodes.get(db, asset)
+
+
+def agree(
+    hub: Hub, asset: str, board: VirtualBoard, secret: str = "app_key"
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Registry, vault and node say the same."""
+    at = standing(hub, asset)
+    settings, secrets = stored(board)
+    assert settings is not None and at.key_record is not None
+    assert at.mac == board.mac.hex()
+    assert at.digest == digest(settings) and settings["name"] == asset
+    assert hub.unlocked().read(at.key_record) == secrets[secret]
+    assert fingerprint(secrets[secret]) == at.key_print
+    return settings, secrets

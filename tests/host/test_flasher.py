@@ -5,109 +5,38 @@ line.
 from __future__ import annotations
 
 import os
-import select
 import stat
 import termios
 
 import made_images
 import pytest
-from littlefs import LittleFS
+from flash_kit import (
+    DEVKIT,
+    FILL,
+    KEY,
+    LORA,
+    NVS_AT,
+    NVS_SIZE,
+    OWN,
+    ROAD,
+    VFS_AT,
+    add_files,
+    files_of,
+    how,
+    identity,
+    lived_in,
+    rescued,
+    small,
+    values_of,
+)
 from rom_board import MB, RomBoard, patient_bootloader, set_flash_id
 
 from borne import boards
-from borne.errors import BoardError, FlashError, ImageError, NoAnswer, SettingError
-from borne.flashing import backup, detect, esptool, flasher, keeping, node, nvs, restoring
+from borne.errors import BoardError, FlashError, ImageError, SettingError
+from borne.flashing import backup, flasher, node, nvs
 from borne.flashing.flasher import How, Job
-from borne.fleet import provision
-from borne.virtual.nvs import Partition
 
-__all__ = ["patient_bootloader"]
-
-DEVKIT = boards.load("esp32-devkitc")
-LORA = boards.load("ttgo-lora32-v21")
-NVS_AT, NVS_SIZE, VFS_AT = 0x9000, 0x6000, 0x200000
-FILL = {
-    "kind": "fill",
-    "name": "bin-7",
-    "wifi_ssid": "Mairie",
-    "mqtt_host": "broker.example",
-    "depth_mm": 1500,
-}
-ROAD = {"kind": "parking", "name": "bay-3", "link": "lorawan", "dev_eui": "70b3d57ed0051c7a"}
-KEY = bytes.fromhex("5c1f9e07a2b64d83fe10c95a7723b1d6")
-
-
-@pytest.fixture(autouse=True)
-def small(tmp_path, monkeypatch):
-    """Images of our own making, a tenth of the real one's size; a computer without memories of earlier boards."""
-    own = tmp_path / "images"
-    for board in (DEVKIT, LORA):
-        made_images.put(own, board)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    return own / DEVKIT.image_file
-
-
-@pytest.fixture
-def how(small):
-    return How(small)
-
-
-def identity(given, **secrets):
-    return node.Identity(*provision.check(given, secrets))
-
-
-def mounted(flash, size=2 * MB):
-    system = LittleFS(block_size=4096, block_count=size // 4096, mount=False, name_max=255)
-    system.context.buffer = bytearray(flash.data[VFS_AT : VFS_AT + size])
-    system.mount()
-    return system
-
-
-def files_of(flash):
-    system = mounted(flash)
-    return {
-        f"{folder}/{name}".lstrip("/"): system.open(f"{folder}/{name}", "rb").read()
-        for folder, _, names in system.walk("/")
-        for name in names
-    }
-
-
-def add_files(flash, files):
-    """As the node writes them: into the filesystem that is there, wherever littlefs finds room."""
-    system = mounted(flash)
-    for name, content in files.items():
-        folder = name.rpartition("/")[0]
-        if folder:
-            system.makedirs(folder, exist_ok=True)
-        with system.open(name, "wb") as file:
-            file.write(content)
-    flash.data[VFS_AT : VFS_AT + 2 * MB] = system.context.buffer
-
-
-def values_of(flash):
-    return Partition(flash.data, NVS_AT, NVS_SIZE).values()
-
-
-def rescued():
-    return list(keeping.folder().glob("*")) if keeping.folder().exists() else []
-
-
-SETTINGS = provision.check_settings(FILL)
-OWN = {
-    "settings.json": node.settings_file(node.Identity(SETTINGS)),
-    "outbox/1": os.urandom(200),
-    "outbox/2": b"x" * 40,
-}
-
-
-def lived_in(board, how):
-    """A node that has been provisioned and has reports waiting."""
-    flasher.flash(Job(board.port, DEVKIT), how)
-    add_files(board.flash, OWN)
-    memory = Partition(board.flash.data, NVS_AT, NVS_SIZE)
-    memory.set_blob("borne", "wifi_pw.a", b"correct horse")
-    memory.set_blob("borne", "ledger", b"spent" * 30)
-    memory.set_i32("phy", "cal", -7)
+__all__ = ["how", "patient_bootloader", "small"]
 
 
 def test_a_flash_as_this_node_is_complete_in_one_go(how):
@@ -445,133 +374,3 @@ def test_every_kind_of_board_at_once(small, tmp_path, monkeypatch):
         assert wrong.flash.changes == 0
     assert isinstance(results[1], BoardError)
     assert [done.board for done in (results[0], results[2])] == ["esp32-c3-devkitm", "lilygo-t3-s3"]
-
-
-# -- which board is it -----------------------------------------------------------------------------------------------
-
-
-def test_a_node_says_itself_which_board_it_is(how):
-    with RomBoard() as board:
-        flasher.flash(Job(board.port, LORA), how)
-        found = detect.find(board.port)
-    assert found.board == LORA
-    assert found.identity.name == "ESP32"
-    assert found.flash_mb == 4
-
-
-def test_a_bare_board_of_a_common_chip_is_asked_for(how):
-    with RomBoard() as board:
-        found = detect.find(board.port)
-        assert board.flash.changes == 0
-    assert found.board is None
-    assert {"esp32-devkitc", "ttgo-lora32-v21"} <= set(found.fitting)
-    # Boards with more flash than there is are out of the question.
-    assert "heltec-v2" not in found.fitting
-    with pytest.raises(
-        BoardError, match=r"an ESP32 with 4 MB of flash could be esp32-devkitc, .*: say which"
-    ):
-        found.sure()
-
-
-def test_usb_ids_tell_a_board_that_has_its_own(monkeypatch):
-    monkeypatch.setattr(detect, "_usb_id", lambda port: "239a:811b")
-    with RomBoard("esp32s3") as board:
-        assert detect.find(board.port).sure().name == "feather-esp32s3-rfm95"
-
-
-def test_usb_ids_of_a_bridge_tell_only_what_is_likely(monkeypatch):
-    monkeypatch.setattr(detect, "_usb_id", lambda port: "10c4:ea60")
-    with RomBoard() as board:
-        found = detect.find(board.port)
-    assert found.board is None
-    assert found.fitting[0] == "ttgo-t-beam-v11"
-
-
-def test_a_silent_port_has_no_board(tmp_path):
-    master, slave = os.openpty()
-    try:
-        with pytest.raises(NoAnswer, match="hold BOOT, press and release RESET"):
-            esptool.attempt(os.ttyname(slave), lambda chip: None)
-    finally:
-        os.close(master)
-        os.close(slave)
-
-
-# -- backup and restore ----------------------------------------------------------------------------------------------
-
-
-def test_a_backup_holds_all_and_comes_back_onto_another_board(how, tmp_path):
-    with RomBoard() as board:
-        lived_in(board, how)
-        changes = board.flash.changes
-        memory = restoring.take(board.port)
-        assert board.flash.changes == changes
-        before, keys = files_of(board.flash), values_of(board.flash)
-    assert memory.files == before
-    assert memory.board == "esp32-devkitc"
-    assert memory.nvs not in repr(memory).encode()
-    memory.save(tmp_path / "node.zip")
-    assert stat.S_IMODE((tmp_path / "node.zip").stat().st_mode) == 0o600
-    assert [path.name for path in tmp_path.glob("node*")] == ["node.zip"]
-    loaded = backup.load(tmp_path / "node.zip")
-    with RomBoard() as fresh:
-        flasher.flash(Job(fresh.port, DEVKIT), how)
-        done = restoring.restore(fresh.port, loaded)
-        assert files_of(fresh.flash) == before
-        assert values_of(fresh.flash) == keys
-        assert restoring.restore(fresh.port, loaded).written == 0
-    assert sorted(done.kept) == sorted(OWN)
-
-
-def test_a_backup_goes_onto_its_own_board_only_unless_told(how):
-    with RomBoard() as board:
-        lived_in(board, how)
-        memory = restoring.take(board.port)
-        foreign = backup.Backup(memory.chip, "02:00:00:00:00:01", memory.board, memory.nvs, memory.files)
-        before = bytes(board.flash.data)
-        with pytest.raises(BoardError, match="but the backup is of 02:00:00:00:00:01; nothing was written"):
-            restoring.restore(board.port, foreign)
-        with pytest.raises(BoardError, match="the backup is of an ESP32-S3; nothing was written"):
-            restoring.restore(board.port, backup.Backup("ESP32-S3", memory.mac, files={"a": b""}))
-        assert bytes(board.flash.data) == before
-        assert restoring.restore(board.port, foreign, another=True).mac == memory.mac
-
-
-def test_a_bare_board_has_nothing_to_save_and_no_place_to_restore(how):
-    with RomBoard() as board:
-        with pytest.raises(BoardError, match="no MicroPython on it: flash the board first"):
-            restoring.take(board.port)
-        mac = "24:0a:c4:e2:95:26"
-        with pytest.raises(BoardError, match="no MicroPython on it"):
-            restoring.restore(
-                board.port, backup.Backup("ESP32", mac, nvs=b"", files={"a": b""}), another=True
-            )
-        assert board.flash.changes == 0
-
-
-@pytest.mark.parametrize("at", [50, 400, 800, -5])
-def test_a_damaged_backup_is_refused(tmp_path, at):
-    path = tmp_path / "node.zip"
-    backup.Backup("ESP32", "02:00:00:00:00:01", "b", os.urandom(500), {"a": os.urandom(500)}).save(path)
-    data = bytearray(path.read_bytes())
-    data[at] ^= 0xFF
-    path.write_bytes(data)
-    with pytest.raises(ImageError, match=r"node\.zip: "):
-        backup.load(path)
-
-
-def test_a_backup_that_cannot_be_written_leaves_nothing(tmp_path):
-    with pytest.raises(ImageError, match="No such file or directory"):
-        backup.Backup("ESP32", "x").save(tmp_path / "none" / "node.zip")
-    with pytest.raises(ImageError, match="No such file or directory"):
-        backup.load(tmp_path / "none.zip")
-    assert not list(tmp_path.glob("*.part"))
-
-
-def test_a_port_that_nobody_else_needs_is_not_kept(how):
-    """The process that holds esptool is gone when the board is done."""
-    with RomBoard() as board:
-        flasher.flash(Job(board.port, DEVKIT), how)
-        poll = select.poll()
-        poll.register(board._master, 0)
-        assert poll.poll(1000)[0][1] & select.POLLHUP

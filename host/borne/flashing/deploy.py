@@ -1,7 +1,7 @@
 """New firmware onto a node that runs: only what differs, and all of it at once or not at all.
 
-One round trip lists a hash of every file. What differs is sent into the folder `deploy` beside the firmware, compared
-by SHA-256, and listed in `deploy/ready`, which appears by a rename: that is the moment of the switch. Before it the
+One round trip asks which files differ, each by its SHA-256. They are sent into the folder `deploy` beside the firmware,
+compared, and listed in `deploy/ready`, which appears by a rename: that is the moment of the switch. Before it the
 node has its old firmware; after it the new one, for main.py finishes the list before it loads anything else
 (borne_node/switch.py). A deploy that was cut goes on where it was.
 """
