@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from tests.host.test_heap import NAMES, RATIO, TABLE, wakes
+
 from borne.flashing import tree
 
-HERE = Path(__file__).parent
-WORLD = [HERE.parent / "tests" / "fakes", HERE.parent / "host" / "borne" / "virtual"]
 KINDS = ("parking", "light", "fill")
-# As tests/host/test_heap.py: live modules on the 32-bit WebAssembly build over those on the 64-bit unix port.
-RATIO = 73_568 / 105_984
-STEP = 512
+LINKS = ("wifi", "sx1276", "sx1262")
+# More than any wake takes of the 64-bit port's heap, and how near the least is looked for.
+MOST, STEP = 160 * 1024, 512
 
 
 def rows() -> list[dict[str, Any]]:
@@ -26,9 +24,9 @@ def rows() -> list[dict[str, Any]]:
         size = sum(length for name, length in code.items() if f"borne_node/{folder}/" in name)
         found.append(_row(f"of it {folder}/", size, "B of .mpy"))
     for kind in KINDS:
-        least = _least_heap(kind)
-        found.append(_row(f"heap of whole wakes, {kind}, 64-bit", least, "B"))
-        found.append(_row(f"heap of whole wakes, {kind}, as of 32-bit pointers", int(least * RATIO), "B"))
+        for link in LINKS:
+            name = f"heap of whole wakes, {kind}, {link}, as of 32-bit pointers"
+            found.append(_row(name, int(_least_heap(kind, link) * RATIO) + NAMES, "B"))
     return found
 
 
@@ -36,27 +34,19 @@ def _row(name: str, value: float, unit: str) -> dict[str, Any]:
     return {"name": name, "value": value, "unit": unit, "peer": None, "peer_value": None, "ratio": None}
 
 
-def _least_heap(kind: str) -> int:
-    """Bytes of heap beyond what the simulated world holds, by halving until whole wakes just work."""
+def _least_heap(kind: str, link: str) -> int:
+    """Bytes of the 64-bit port's heap beyond what the simulated world holds, by halving until whole wakes just work."""
+    world = int(_lines(kind, link, 1 << 20)[0].split()[1])
+    low, high = 0, MOST
+    while high - low > STEP:
+        middle = (low + high) // 2
+        if _lines(kind, link, int((world + middle) * TABLE))[-1:] == ["wake 5"]:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def _lines(kind: str, link: str, heap: int) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
-        flash = Path(folder) / "flash"
-        for name, data in tree.firmware_files().items():
-            (flash / name).parent.mkdir(parents=True, exist_ok=True)
-            (flash / name).write_bytes(data)
-        world = int(_wakes(kind, 1 << 20, flash)[0].split()[1])
-        low, high = world, 1 << 20
-        while high - low > STEP:
-            middle = (low + high) // 2
-            if _wakes(kind, middle, flash)[-1:] == ["wake 5"]:
-                high = middle
-            else:
-                low = middle
-        return high - world
-
-
-def _wakes(kind: str, heap: int, flash: Path) -> list[str]:
-    micropython = Path(sys.executable).parent / "micropython"
-    with tempfile.TemporaryDirectory() as disk:
-        command = [str(micropython), "-X", f"heapsize={heap}", str(HERE / "wake_heap_node.py"), kind, disk]
-        done = subprocess.run([*command, str(flash), *map(str, WORLD)], capture_output=True, text=True)
-        return done.stdout.splitlines()
+        return wakes(kind, link, heap, Path(folder))
